@@ -1,0 +1,132 @@
+//! How a function starts: settings from the environment, logs, one client, one open connection; then the runtime.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::config::Credentials;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::clock::SystemClock;
+use crate::store::cursor::CursorKey;
+use crate::store::{Store, config};
+
+/// The environment variable with the table's name.
+pub const TABLE: &str = "RATCHET_TABLE";
+
+/// The environment variable with the secret that signs cursors; list executions alone has it.
+pub const CURSOR_KEY: &str = "RATCHET_CURSOR_KEY";
+
+/// The shortest secret that may sign cursors, in bytes.
+const MIN_CURSOR_KEY: usize = 32;
+
+/// A setting that is missing or wrong: what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError(String);
+
+impl std::fmt::Display for SettingError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Reads a setting that must be there.
+fn setting(name: &str) -> Result<String, SettingError> {
+    env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
+        SettingError(format!("the environment variable {name} is not set: template.yaml sets it for every function"))
+    })
+}
+
+/// The store that the environment describes, as Lambda sets it.
+///
+/// # Errors
+///
+/// Which setting is missing.
+pub fn store() -> Result<Store, SettingError> {
+    let credentials = Credentials::new(
+        setting("AWS_ACCESS_KEY_ID")?,
+        setting("AWS_SECRET_ACCESS_KEY")?,
+        env::var("AWS_SESSION_TOKEN").ok(),
+        None,
+        "environment",
+    );
+    let endpoint = env::var("AWS_ENDPOINT_URL_DYNAMODB").or_else(|_| env::var("AWS_ENDPOINT_URL")).ok();
+    let config = config(setting("AWS_REGION")?, credentials, endpoint);
+    Ok(Store::new(config, setting(TABLE)?, Arc::new(SystemClock)))
+}
+
+/// The key that signs cursors.
+///
+/// # Errors
+///
+/// That it is missing, or too short to be a secret.
+pub fn cursor_key() -> Result<CursorKey, SettingError> {
+    let secret = setting(CURSOR_KEY)?;
+    if secret.len() < MIN_CURSOR_KEY {
+        return Err(SettingError(format!(
+            "the environment variable {CURSOR_KEY} has {} bytes: a secret of at least {MIN_CURSOR_KEY} is needed",
+            secret.len()
+        )));
+    }
+    Ok(CursorKey::new(secret.as_bytes()))
+}
+
+/// One JSON line per event, with the names that Lambda's own JSON log format has, at the level that the function is set
+/// to. What libraries say is only heard from WARN on: their debug lines may show what callers sent.
+pub fn log() {
+    let level = env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("shared", level);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_filter(filter);
+    // A second subscriber, in a test that starts several functions, changes nothing.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
+}
+
+/// Starts a function and serves until Lambda ends it. `prepare` takes what the function needs besides the store from
+/// the environment; `handle` answers one event.
+///
+/// Where a setting is missing the function ends at once with one line that says so: Lambda reports a failed INIT, and no
+/// caller meets a half-configured function.
+pub async fn serve<S, P, H, E, R, X, Fut>(prepare: P, handle: H) -> ExitCode
+where
+    S: 'static,
+    P: FnOnce() -> Result<S, SettingError>,
+    H: Fn(&'static Store, &'static S, E) -> Fut,
+    E: DeserializeOwned + Send + 'static,
+    R: Serialize + Send + 'static,
+    X: Into<lambda_runtime::Diagnostic> + std::fmt::Debug,
+    Fut: Future<Output = Result<R, X>>,
+{
+    log();
+    let (store, rest) = match store().and_then(|store| Ok((store, prepare()?))) {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::error!(error = %error, "the function cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    store.prime().await;
+    // They live as long as the process: a reference is all that an invocation needs.
+    let store: &'static Store = Box::leak(Box::new(store));
+    let rest: &'static S = Box::leak(Box::new(rest));
+    let service = service_fn(|event: LambdaEvent<E>| handle(store, rest, event.payload));
+    match lambda_runtime::run(service).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Time is a parameter: nothing but [`SystemClock`] asks the machine for it (clippy.toml forbids the rest).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339, UTC, `Z`, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Why a text is no [`Timestamp`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampError {
+    /// A date and time without `Z` or an offset: which moment it means cannot be known.
+    NoZone,
+    /// Not an RFC 3339 date and time.
+    Malformed,
+}
+
+impl Timestamp {
+    /// From milliseconds since 1970; `None` outside of the years -9999 to 9999.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+            .ok()
+            .filter(|time| (0..=9999).contains(&time.year()))
+            .map(|_| Self(millis))
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and `duration` more.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Reads an RFC 3339 date and time. Digits below the millisecond are cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`TimestampError`], with the missing zone told apart because that is the usual mistake.
+    pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(time) => i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000))
+                .ok()
+                .and_then(Self::from_millis)
+                .ok_or(TimestampError::Malformed),
+            Err(_) if OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339).is_ok() => Err(TimestampError::NoZone),
+            Err(_) => Err(TimestampError::Malformed),
+        }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
+        write!(
+            formatter,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            time.year(),
+            u8::from(time.month()),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.millisecond()
+        )
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Where the service learns what time it is.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that may ask for the time")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Result<String, TimestampError> {
+        Timestamp::parse(text).map(|time| time.to_string())
+    }
+
+    #[test]
+    fn every_offset_is_written_as_utc_with_milliseconds() {
+        assert_eq!(written("2023-11-07T05:31:56Z").as_deref(), Ok("2023-11-07T05:31:56.000Z"));
+        assert_eq!(written("2023-11-07T05:31:56.1239+02:00").as_deref(), Ok("2023-11-07T03:31:56.123Z"));
+        assert_eq!(written("1969-12-31T23:59:59.9999Z").as_deref(), Ok("1969-12-31T23:59:59.999Z"));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_told_apart_from_nonsense() {
+        assert_eq!(written("2023-11-07T05:31:56"), Err(TimestampError::NoZone));
+        for text in ["", "yesterday", "2023-13-01T00:00:00Z", "2023-11-07", "1699335116", "9999-12-31T23:59:59-23:00"] {
+            assert_eq!(written(text), Err(TimestampError::Malformed), "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What every endpoint does around its own work: learn who calls, answer errors, name the request, log one line.
+
+use std::time::Instant;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::request::Request;
+use crate::request::event::Event;
+use crate::response::{Response, error_code};
+
+/// By which header a request is named, there and back.
+const CORRELATION_ID: &str = "x-correlation-id";
+
+/// Answers an event: hands the request to `work`, and turns whatever comes of it into a response.
+pub async fn answer<F, Fut>(operation: &'static str, clock: &dyn Clock, event: Event, work: F) -> Response
+where
+    F: FnOnce(Request) -> Fut,
+    Fut: Future<Output = Result<Response, Error>>,
+{
+    let begun = Instant::now();
+    let correlation_id = correlation_id(&event);
+    let mut who = (String::new(), String::new());
+    let outcome = match Request::new(event) {
+        Ok(request) => {
+            who = (request.caller.organization.clone(), request.caller.key_id.clone());
+            work(request).await
+        }
+        Err(error) => Err(error),
+    };
+    let (response, code) = match outcome {
+        Ok(response) => (response, ""),
+        Err(error) => {
+            if let Error::Internal(description) = &error {
+                tracing::error!(correlation_id, description, "internal error");
+            }
+            (Response::error(&error, &correlation_id, clock.now()), error_code(&error))
+        }
+    };
+    let (organization, key) = who;
+    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        operation,
+        status = response.status_code,
+        error = (!code.is_empty()).then_some(code),
+        ms = milliseconds,
+        organization,
+        key,
+        correlation_id,
+    );
+    response.header(CORRELATION_ID, correlation_id)
+}
+
+/// The caller's name for the request if it is harmless, else API Gateway's (contract, "Errors").
+fn correlation_id(event: &Event) -> String {
+    let harmless = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    event.header(CORRELATION_ID).filter(harmless).or(event.request_id()).unwrap_or("unknown").to_owned()
+}

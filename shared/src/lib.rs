@@ -1,0 +1,16 @@
+//! The model that all functions of Ratchet share: an execution, its status, and the one write that moves it.
+//!
+//! A request's way: [`request::event::Event`] -> [`endpoint::answer`] -> [`request::Request`] -> one call on
+//! [`store::Store`] -> [`response::Response`].
+
+pub mod auth;
+pub mod bootstrap;
+pub mod clock;
+pub mod endpoint;
+pub mod error;
+pub mod execution;
+pub mod json;
+pub mod request;
+pub mod response;
+pub mod status;
+pub mod store;

@@ -1,0 +1,143 @@
+//! What became of the SDK's attempts at one request, and what that means for the answer.
+//!
+//! The SDK repeats lost and throttled requests by itself and reports the last attempt alone. Whether an *earlier* one
+//! may have been applied, or may still be on its way, decides between "nothing was written", "refused" and "unknown".
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+use crate::error::Error;
+
+/// Watches the attempts at one request. Clones share what they see.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts {
+    lost: Arc<AtomicBool>,
+}
+
+impl Attempts {
+    /// Whether an attempt reached the store, as far as can be known, and its answer did not come back.
+    pub fn any_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Attempts {
+    fn name(&self) -> &'static str {
+        "Attempts"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(Err(error)) = context.output_or_error() else { return Ok(()) };
+        let answered = context.response().is_some_and(|response| is_final(response.status().as_u16()));
+        let never_sent = error.as_connector_error().is_some_and(never_sent);
+        if !(answered && error.is_operation_error() || never_sent) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an answer with this status says for certain that nothing was written. A 5xx does not.
+const fn is_final(status: u16) -> bool {
+    status < 500
+}
+
+/// Whether the request never left, because there was no connection to send it by.
+fn never_sent(error: &ConnectorError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return error.is_connect();
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// How DynamoDB says "not now".
+const THROTTLED: [&str; 5] = [
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "ReplicatedWriteConflictException",
+    "TransactionConflictException",
+];
+
+/// Whether DynamoDB refused an item for its size.
+pub fn is_too_large<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().is_some_and(|error| {
+        error.code() == Some("ValidationException")
+            && error.message().is_some_and(|message| message.to_ascii_lowercase().contains("item size"))
+    })
+}
+
+/// What a failed write means: nothing written, unknown, or a bug.
+pub fn failed_write<E>(error: &SdkError<E, HttpResponse>, attempts: &Attempts) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match failed_read(error) {
+        Error::StoreUnavailable if attempts.any_lost() || may_have_been_applied(error) => Error::OutcomeUnknown,
+        error => error,
+    }
+}
+
+/// What a failed read means: the store away, or a bug.
+pub fn failed_read<E>(error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let bug = match error {
+        SdkError::ServiceError(service) => {
+            let throttled = error.code().is_some_and(|code| THROTTLED.contains(&code));
+            !throttled && is_final(service.raw().status().as_u16())
+        }
+        SdkError::ConstructionFailure(_) => true,
+        _ => false,
+    };
+    // The code and DynamoDB's message name tables and attributes, never a value; they go into the log alone.
+    let description = match error.code() {
+        Some(code) => format!("DynamoDB: {code}: {}", error.message().unwrap_or_default()),
+        None => format!("DynamoDB: {}", chain(error)),
+    };
+    if bug {
+        Error::internal(description)
+    } else {
+        tracing::warn!(reason = description, "the store did not answer");
+        Error::StoreUnavailable
+    }
+}
+
+/// The last attempt; those before it are the business of [`Attempts`]. An operation that ran out of time never gets to
+/// tell them of its last attempt.
+fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
+        SdkError::ServiceError(service) => !is_final(service.raw().status().as_u16()),
+        SdkError::DispatchFailure(failure) => !failure.as_connector_error().is_some_and(never_sent),
+        SdkError::ConstructionFailure(_) => false,
+        _ => true,
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

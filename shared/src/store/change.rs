@@ -1,0 +1,406 @@
+//! The write: one `UpdateItem` whose condition decides, and whose answer tells done, refused, missing and repeated apart.
+//!
+//! Each [`Rule`] stands here once, with the condition that enforces it and the explanation of why a state breaks it.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::attempts::{Attempts, failed_write, is_too_large};
+use super::attributes as a;
+use super::expression::{Expression, number, text};
+use super::item::{Item, State, log_entry, read_execution, read_state, read_transitions};
+use super::marks::{Mark, Seen};
+use super::{MAX_ITEM, Store};
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::error::{Error, Large, Refusal};
+use crate::execution::{Execution, Transition};
+use crate::json::JsonText;
+use crate::request::update::{Change, FieldUpdates, RequestedTransition};
+use crate::request::{ExecutionId, IfMatch};
+use crate::status::Status;
+
+/// What became of a change that took effect, now or at an earlier try.
+#[derive(Debug)]
+pub struct Changed {
+    /// The record: after the change or, for a repeat, as it now stands.
+    pub execution: Execution,
+    /// The transition that this change was, if it was one.
+    pub transition: Option<Transition>,
+    /// Whether an earlier request with the same Idempotency-Key did it.
+    pub replayed: bool,
+}
+
+/// What must hold for a change, besides that the execution exists and that the change was not applied before.
+#[derive(Debug, Clone)]
+enum Rule {
+    /// If-Match.
+    Version(Vec<i64>),
+    /// The table of transitions.
+    Transition(RequestedTransition),
+    /// `retrying` needs a retry that is left.
+    RetryLeft,
+    /// `retry_count` may not fall and may not pass `max_retries`. Entering `retrying` counts one, so it must rise then.
+    RetryCount { requested: i64, rising: bool },
+    /// These fields are frozen in a terminal status.
+    NotFinished(Vec<&'static str>),
+}
+
+impl Rule {
+    /// The rules of a change, in the order in which a refusal is explained.
+    fn all(change: &Change) -> Vec<Self> {
+        let mut rules = Vec::new();
+        if let Some(IfMatch::Versions(versions)) = &change.options.if_match {
+            rules.push(Self::Version(versions.clone()));
+        }
+        let retrying = change.transition.is_some_and(|transition| transition.to.counts_a_retry());
+        match change.transition {
+            Some(transition) => rules.push(Self::Transition(transition)),
+            None => {
+                let frozen = change.fields.frozen();
+                if !frozen.is_empty() {
+                    rules.push(Self::NotFinished(frozen));
+                }
+            }
+        }
+        match change.fields.retry_count {
+            Some(requested) => rules.push(Self::RetryCount { requested, rising: retrying }),
+            None if retrying => rules.push(Self::RetryLeft),
+            None => {}
+        }
+        rules
+    }
+
+    /// Lets the store enforce the rule.
+    fn require(&self, expression: &mut Expression) {
+        match self {
+            Self::Version(versions) => {
+                let versions = versions.iter().map(|version| number(*version)).collect();
+                require_in(expression, a::VERSION, versions, true);
+            }
+            Self::Transition(transition) => {
+                require_in(expression, a::STATUS, statuses(transition.sources), true);
+            }
+            Self::NotFinished(_) => require_in(expression, a::STATUS, statuses(&Status::TERMINAL), false),
+            Self::RetryLeft => {
+                let (count, most) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
+                expression.require(format!("{count} < {most}"));
+            }
+            Self::RetryCount { requested, rising } => {
+                let (count, most) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
+                let requested = expression.value(number(*requested));
+                let below = if *rising { "<" } else { "<=" };
+                expression.require(format!("{count} {below} {requested}"));
+                expression.require(format!("{requested} <= {most}"));
+            }
+        }
+    }
+
+    /// Why `state` breaks the rule, if it does.
+    fn broken_by(&self, state: &State) -> Option<Refusal> {
+        match self {
+            Self::Version(versions) => {
+                (!versions.contains(&state.version)).then_some(Refusal::Version { current: state.version })
+            }
+            Self::Transition(RequestedTransition { to, sources }) => (!sources.contains(&state.status))
+                .then_some(Refusal::Transition { current: state.status, requested: *to, sources }),
+            Self::NotFinished(fields) => {
+                state.status.is_terminal().then(|| Refusal::Finished { current: state.status, fields: fields.clone() })
+            }
+            Self::RetryLeft => (state.retry_count >= state.max_retries).then_some(Refusal::NoRetryLeft {
+                current: state.status,
+                retry_count: state.retry_count,
+                max_retries: state.max_retries,
+            }),
+            Self::RetryCount { requested, rising } => {
+                let least = state.retry_count + i64::from(*rising);
+                (*requested < least || *requested > state.max_retries).then_some(Refusal::RetryCount {
+                    requested: *requested,
+                    least,
+                    most: state.max_retries,
+                })
+            }
+        }
+    }
+
+    /// Whether no later state can satisfy the rule, given that `state` breaks it.
+    ///
+    /// Versions and retry counts only rise, `max_retries` never changes, and nothing leaves a terminal status.
+    fn broken_for_good(&self, state: &State) -> bool {
+        match self {
+            Self::Version(versions) => versions.iter().all(|version| *version <= state.version),
+            Self::Transition(transition) => state.status.is_terminal() || transition.sources.is_empty(),
+            Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } => true,
+        }
+    }
+}
+
+fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
+    statuses.iter().map(|status| text(status.as_str())).collect()
+}
+
+/// Requires that an attribute is (or is not) one of `values`. One of none is never true.
+fn require_in(expression: &mut Expression, name: &str, values: Vec<AttributeValue>, wanted: bool) {
+    let name = expression.name(name);
+    let values: Vec<String> = values.into_iter().map(|value| expression.value(value)).collect();
+    let values = values.join(", ");
+    expression.require(match (values.is_empty(), wanted) {
+        (false, true) => format!("{name} IN ({values})"),
+        (false, false) => format!("(NOT {name} IN ({values}))"),
+        // The item exists, so every one of its own attributes does.
+        (true, true) => format!("attribute_not_exists({name})"),
+        (true, false) => format!("attribute_exists({name})"),
+    });
+}
+
+/// One change on its way: all that is needed to write it and to understand the answer.
+struct Write<'a> {
+    caller: &'a Caller,
+    id: &'a ExecutionId,
+    change: &'a Change,
+    rules: Vec<Rule>,
+    mark: Mark,
+    now: Timestamp,
+}
+
+impl Write<'_> {
+    fn expression(&self) -> Expression {
+        let mut expression = Expression::default();
+        let pk = expression.name(a::PK);
+        expression.require(format!("attribute_exists({pk})"));
+        let idle = self.change.transition.is_none() && self.change.fields.is_empty();
+        if idle && self.change.options.idempotency_key.is_none() {
+            // `{}` changes nothing, so that a repeat of it needs no mark; If-Match still counts.
+            self.require_rules(&mut expression);
+            return expression;
+        }
+        self.mark.require_unseen(self.now, &mut expression);
+        self.require_rules(&mut expression);
+        match &self.change.transition {
+            Some(transition) => self.enter(transition.to, &mut expression),
+            None => self.mark.leave(self.now, &mut expression),
+        }
+        if !idle {
+            self.write_fields(&mut expression);
+            expression.assign(a::UPDATED_AT, number(self.now.millis()));
+            let version = expression.name(a::VERSION);
+            let one = expression.value(number(1));
+            expression.set(&version, &format!("{version} + {one}"));
+        }
+        expression
+    }
+
+    fn require_rules(&self, expression: &mut Expression) {
+        for rule in &self.rules {
+            rule.require(expression);
+        }
+    }
+
+    /// Enters a status: with it the index key, the log, and what the status itself sets.
+    fn enter(&self, to: Status, expression: &mut Expression) {
+        let (organization, shard) = (&self.caller.organization, a::shard(self.id));
+        expression.assign(a::STATUS, text(to.as_str()));
+        expression.assign(a::BY_STATUS, text(a::status_partition(organization, shard, to)));
+
+        let entry = expression.member(a::TRANSITIONS, self.mark.id());
+        let reason = self.change.fields.error_message.as_deref();
+        let content = expression.value(log_entry(&self.mark, to, self.now, self.caller, reason));
+        expression.set(&entry, &content);
+        let entry = expression.member(a::TRANSITION_VERSIONS, self.mark.id());
+        let version = expression.name(a::VERSION);
+        let one = expression.value(number(1));
+        expression.set(&entry, &format!("{version} + {one}"));
+
+        let started = expression.name(a::STARTED_AT);
+        if to == Status::Running {
+            let now = expression.value(number(self.now.millis()));
+            expression.set(&started, &format!("if_not_exists({started}, {now})"));
+        }
+        if to.is_terminal() {
+            let completed = self.change.fields.completed_at.unwrap_or(self.now);
+            let completed_value = expression.value(number(completed.millis()));
+            if self.change.fields.completed_at.is_none() {
+                expression.assign(a::COMPLETED_AT, number(completed.millis()));
+            }
+            if self.change.fields.duration_ms.is_none() {
+                let created = expression.name(a::CREATED_AT);
+                let duration = expression.name(a::DURATION);
+                let value = format!("{completed_value} - if_not_exists({started}, {created})");
+                expression.set(&duration, &value);
+            }
+        }
+        if to.counts_a_retry() && self.change.fields.retry_count.is_none() {
+            let count = expression.name(a::RETRY_COUNT);
+            expression.set(&count, &format!("{count} + {one}"));
+        }
+    }
+
+    fn write_fields(&self, expression: &mut Expression) {
+        for (name, value) in field_values(&self.change.fields) {
+            expression.assign(name, value);
+        }
+    }
+
+    /// What a refused write means.
+    fn refused(&self, item: Option<&Item>, attempts: &Attempts) -> Result<Changed, Error> {
+        let Some(item) = item.filter(|item| !item.is_empty()) else { return Err(Error::NotFound) };
+        match self.mark.seen(self.now, item) {
+            Some(Seen::OtherBody) => return Err(Error::KeyReused),
+            Some(seen) => {
+                return Ok(Changed {
+                    execution: read_execution(item)?,
+                    transition: self.transition(item)?,
+                    replayed: seen == Seen::Repeat,
+                });
+            }
+            None => {}
+        }
+        let state = read_state(item)?;
+        let broken = self.rules.iter().find_map(|rule| Some((rule, rule.broken_by(&state)?)));
+        let Some((_, refusal)) = broken else {
+            return Err(Error::internal("the store refused a write that no rule refuses"));
+        };
+        // An earlier attempt may still be on its way, and be applied once the state has changed. A refusal is only
+        // told where that cannot happen.
+        let settled = self.rules.iter().any(|rule| rule.broken_by(&state).is_some() && rule.broken_for_good(&state));
+        if attempts.any_lost() && !settled { Err(Error::OutcomeUnknown) } else { Err(refusal.into()) }
+    }
+
+    /// This change's entry in the log.
+    fn transition(&self, item: &Item) -> Result<Option<Transition>, Error> {
+        if self.change.transition.is_none() {
+            return Ok(None);
+        }
+        let log = read_transitions(item)?;
+        Ok(log.into_iter().find(|(id, _)| id == self.mark.id()).map(|(_, transition)| transition))
+    }
+}
+
+/// The attributes that a change of fields sets.
+fn field_values(fields: &FieldUpdates) -> Vec<(&'static str, AttributeValue)> {
+    let json = |value: &Option<JsonText>| value.as_ref().map(|value| text(value.as_str()));
+    let time = |value: Option<Timestamp>| value.map(|time| number(time.millis()));
+    [
+        (a::COMPLETED_AT, time(fields.completed_at)),
+        (a::DURATION, fields.duration_ms.map(number)),
+        (a::FINAL_OUTPUT, json(&fields.final_output)),
+        (a::ERROR_MESSAGE, fields.error_message.as_ref().map(text)),
+        (a::ERROR_DETAILS, json(&fields.error_details)),
+        (a::RETRY_COUNT, fields.retry_count.map(number)),
+        (a::TOKENS, fields.tokens_used.map(number)),
+        (a::TOOL_CALLS, fields.tool_calls_count.map(number)),
+        (a::COST, json(&fields.cost_estimate)),
+        (a::METRICS, json(&fields.performance_metrics)),
+        (a::METADATA, json(&fields.metadata)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+impl Store {
+    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Refused`], [`Error::KeyReused`], [`Error::TooLarge`]: nothing was written.
+    /// [`Error::StoreUnavailable`]: nothing was written, and it may be tried again. [`Error::OutcomeUnknown`]: it may
+    /// have been written, or may still be.
+    pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
+        let mark = Mark::new(change.options.idempotency_key.as_ref())
+            .map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+        let write = Write { caller, id, change, rules: Rule::all(change), mark, now: self.clock.now() };
+        let expression = write.expression();
+        let (update, condition) = (expression.update(), expression.condition());
+        let (names, values) = expression.into_maps();
+        let attempts = Attempts::default();
+        let outcome = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(a::PK, text(a::execution_pk(&caller.organization, id)))
+            .key(a::SK, text(a::HEAD))
+            .set_update_expression(update)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .interceptor(attempts.clone())
+            .send()
+            .await;
+        match outcome {
+            Ok(output) => {
+                let item = output.attributes.ok_or_else(|| Error::internal("the store returned no item"))?;
+                Ok(Changed { execution: read_execution(&item)?, transition: write.transition(&item)?, replayed: false })
+            }
+            Err(error) => {
+                if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
+                    return write.refused(failed.item(), &attempts);
+                }
+                if is_too_large(&error) {
+                    let sent: usize = field_values(&change.fields)
+                        .into_iter()
+                        .map(|(name, value)| super::item::size(&Item::from([(name.to_owned(), value)])))
+                        .sum();
+                    return Err(Error::TooLarge { what: Large::Update, size: sent, limit: MAX_ITEM });
+                }
+                Err(failed_write(&error, &attempts))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(to: Option<Status>, fields: FieldUpdates) -> Change {
+        let transition = to.map(|to| RequestedTransition { to, sources: to.sources() });
+        Change { transition, fields, options: crate::request::WriteOptions::default() }
+    }
+
+    fn state(status: Status) -> State {
+        State { status, version: 3, retry_count: 1, max_retries: 2 }
+    }
+
+    fn refusal(change: &Change, state: &State) -> Option<Refusal> {
+        Rule::all(change).iter().find_map(|rule| rule.broken_by(state))
+    }
+
+    #[test]
+    fn a_retry_is_refused_when_none_is_left() {
+        let retrying = change(Some(Status::Retrying), FieldUpdates::default());
+        assert_eq!(refusal(&retrying, &state(Status::Running)), None);
+        let spent = State { retry_count: 2, ..state(Status::Running) };
+        assert!(matches!(refusal(&retrying, &spent), Some(Refusal::NoRetryLeft { retry_count: 2, .. })));
+    }
+
+    #[test]
+    fn a_retry_count_may_rise_to_the_limit_and_not_fall() {
+        let count = |to, count| change(to, FieldUpdates { retry_count: Some(count), ..FieldUpdates::default() });
+        for (to, requested, allowed) in [
+            (None, 0, false),
+            (None, 1, true),
+            (None, 2, true),
+            (None, 3, false),
+            (Some(Status::Retrying), 1, false),
+            (Some(Status::Retrying), 2, true),
+            (Some(Status::Retrying), 3, false),
+        ] {
+            let refused = refusal(&count(to, requested), &state(Status::Running));
+            assert_eq!(refused.is_none(), allowed, "{to:?} {requested}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_a_later_state_could_lift_is_not_final() {
+        let rule = |to: Status| Rule::Transition(RequestedTransition { to, sources: to.sources() });
+        assert!(!rule(Status::Running).broken_for_good(&state(Status::Running)));
+        assert!(rule(Status::Running).broken_for_good(&state(Status::Failed)));
+        assert!(rule(Status::Pending).broken_for_good(&state(Status::Running)));
+        assert!(Rule::Version(vec![1, 3]).broken_for_good(&state(Status::Running)));
+        assert!(!Rule::Version(vec![4]).broken_for_good(&state(Status::Running)));
+    }
+}

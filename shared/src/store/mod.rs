@@ -1,0 +1,153 @@
+//! The executions in their table. Every rule that the table enforces is written here once.
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | `change` | the write: rules, expression, and what its answer means |
+//! | `create` | a new execution |
+//! | `read`, `list`, `cursor` | records, pages, and where a walk goes on |
+//! | `marks` | what a write leaves behind so that a repeat is known |
+//! | `attempts` | what lost, refused and throttled requests mean |
+//! | `attributes`, `item`, `expression`, `table` | the table's names, items, expressions and declaration |
+
+mod attempts;
+pub mod attributes;
+pub mod change;
+pub mod create;
+pub mod cursor;
+mod expression;
+pub mod item;
+pub mod list;
+pub mod marks;
+mod read;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Builder, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::clock::Clock;
+
+/// How large an item may be, in bytes: DynamoDB's 400 KB.
+pub const MAX_ITEM: usize = 400 * 1024;
+
+/// How long one attempt may take. Less than [`OPERATION_TIMEOUT`], so that a lost answer leaves time for another try.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);
+
+/// How long all attempts at one request may take. Twice this (execute flow sends two requests) is less than the
+/// functions' own timeout of 10 s, which is less than API Gateway's 30 s: the caller gets our answer, not theirs.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_000);
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// How often a request is tried.
+const ATTEMPTS: u32 = 3;
+
+/// The table's indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// All of an organization.
+    ByOrganization,
+    /// All in one status. The only one that a change of status touches.
+    ByStatus,
+    /// All of one flow.
+    ByFlow,
+}
+
+impl Index {
+    /// Every index.
+    pub const ALL: [Self; 3] = [Self::ByOrganization, Self::ByStatus, Self::ByFlow];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ByOrganization => "by_organization",
+            Self::ByStatus => "by_status",
+            Self::ByFlow => "by_flow",
+        }
+    }
+
+    /// The attribute that is its partition key.
+    #[must_use]
+    pub const fn partition_key(self) -> &'static str {
+        match self {
+            Self::ByOrganization => attributes::BY_ORGANIZATION,
+            Self::ByStatus => attributes::BY_STATUS,
+            Self::ByFlow => attributes::BY_FLOW,
+        }
+    }
+
+    /// What it holds besides its keys: what a second filter needs. None of it ever changes, so that no write pays for it
+    /// again.
+    #[must_use]
+    pub const fn projected(self) -> &'static [&'static str] {
+        match self {
+            Self::ByOrganization | Self::ByFlow => &[attributes::TRIGGER_TYPE],
+            Self::ByStatus => &[attributes::FLOW_ID, attributes::TRIGGER_TYPE],
+        }
+    }
+}
+
+/// The executions, in one DynamoDB table.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// A store in `table`.
+    #[must_use]
+    pub fn new(config: Builder, table: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self { client: Client::from_conf(config.build()), table: table.into(), clock }
+    }
+
+    /// The clock by which it dates what it writes.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+}
+
+/// How the store calls DynamoDB: every limit explicit, for the SDK has none for attempts.
+#[must_use]
+pub fn config(region: String, credentials: Credentials, endpoint: Option<String>) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    // The SDK's own first pause is a second, by far longer than what DynamoDB needs to answer again.
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25));
+    let builder = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region))
+        .credentials_provider(credentials)
+        .timeout_config(timeouts)
+        .retry_config(retries)
+        // The attempts' own timeout already bounds a stream that stalls.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(http_client(endpoint.as_deref()));
+    match endpoint {
+        Some(endpoint) => builder.endpoint_url(endpoint),
+        None => builder,
+    }
+}
+
+fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
+    let builder = aws_smithy_http_client::Builder::new();
+    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        builder.build_http()
+    } else {
+        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    }
+}

@@ -1,0 +1,67 @@
+//! Reads of single items, each one request.
+
+use super::Store;
+use super::attempts::failed_read;
+use super::attributes as a;
+use super::expression::text;
+use super::item::{Item, read_execution, read_key, read_transitions};
+use crate::auth::{Caller, KeyRecord};
+use crate::error::Error;
+use crate::execution::{Execution, Transition};
+use crate::request::ExecutionId;
+
+impl Store {
+    /// The record of an execution, as of its last write.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::StoreUnavailable`].
+    pub async fn execution(&self, caller: &Caller, id: &ExecutionId) -> Result<Execution, Error> {
+        let item = self.item(a::execution_pk(&caller.organization, id), a::HEAD, true).await?;
+        read_execution(&item.ok_or(Error::NotFound)?)
+    }
+
+    /// What happened to an execution's status, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::StoreUnavailable`].
+    pub async fn transitions(&self, caller: &Caller, id: &ExecutionId) -> Result<Vec<Transition>, Error> {
+        let item = self.item(a::execution_pk(&caller.organization, id), a::HEAD, true).await?;
+        let log = read_transitions(&item.ok_or(Error::NotFound)?)?;
+        Ok(log.into_iter().map(|(_, transition)| transition).collect())
+    }
+
+    /// What the table says of an API key, if it knows it. A key that was revoked a moment ago may still be found valid:
+    /// API Gateway's cache keeps it longer than an eventually consistent read does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`].
+    pub async fn api_key(&self, key_id: &str) -> Result<Option<KeyRecord>, Error> {
+        let item = self.item(a::key_pk(key_id), a::KEY, false).await?;
+        item.as_ref().map(read_key).transpose()
+    }
+
+    async fn item(&self, pk: String, sk: &str, consistent: bool) -> Result<Option<Item>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(a::PK, text(pk))
+            .key(a::SK, text(sk))
+            .consistent_read(consistent)
+            .send()
+            .await
+            .map_err(|error| failed_read(&error))?;
+        Ok(output.item)
+    }
+
+    /// Opens the connection before the first request needs it: a read of nothing, whose answer does not matter.
+    pub async fn prime(&self) {
+        let read = self.item(a::key_pk(""), a::KEY, false);
+        if tokio::time::timeout(std::time::Duration::from_millis(500), read).await.is_err() {
+            tracing::debug!("priming took too long");
+        }
+    }
+}
