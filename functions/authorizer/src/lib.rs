@@ -1,0 +1,62 @@
+//! The Lambda authorizer: from an API key to an organization, a key id and scopes.
+//!
+//! API Gateway keeps its answer for all routes and asks again when the cache time is over, so that it must depend on the
+//! key alone.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use shared::auth::{ApiKey, Caller};
+use shared::error::Error;
+use shared::request::event::AuthorizerEvent;
+use shared::store::Store;
+
+/// The answer, in API Gateway's simple form.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization {
+    /// Whether the request may pass.
+    pub is_authorized: bool,
+    /// What the functions learn of the caller.
+    pub context: HashMap<String, String>,
+}
+
+impl Authorization {
+    /// The answer for a caller, or for nobody.
+    #[must_use]
+    pub fn of(caller: Option<&Caller>) -> Self {
+        Self { is_authorized: caller.is_some(), context: caller.map(Caller::to_context).unwrap_or_default() }
+    }
+}
+
+/// The store could not say whether the key is known. API Gateway makes a 500 of it and keeps nothing.
+#[derive(Debug)]
+pub struct Unanswered;
+
+impl From<Unanswered> for lambda_runtime::Diagnostic {
+    fn from(_: Unanswered) -> Self {
+        Self { error_type: "Unanswered".to_owned(), error_message: "the store did not answer".to_owned() }
+    }
+}
+
+/// Answers one event. An unknown, revoked or malformed key is no error.
+///
+/// # Errors
+///
+/// [`Unanswered`] where the store is away: neither yes nor no would be true, and either would be kept.
+pub async fn handle(store: &Store, event: AuthorizerEvent) -> Result<Authorization, Unanswered> {
+    let Some(key) = event.api_key().and_then(ApiKey::parse) else { return Ok(Authorization::of(None)) };
+    match store.api_key(key.id()).await {
+        Ok(record) => {
+            let caller = record.and_then(|record| record.admit(&key, store.clock().now()));
+            tracing::info!(operation = "authorizer", key = key.id(), authorized = caller.is_some());
+            Ok(Authorization::of(caller.as_ref()))
+        }
+        Err(error) => {
+            if let Error::Internal(description) = &error {
+                tracing::error!(description, "internal error");
+            }
+            Err(Unanswered)
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The Lambda function of `authorizer`.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::bootstrap::serve(|| Ok(()), |store, (), event| authorizer::handle(store, event)).await
+}

@@ -1,0 +1,8 @@
+//! The Lambda function of `get_execution`.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::bootstrap::serve(|| Ok(()), |store, (), event| get_execution::handle(store, event)).await
+}

@@ -1,0 +1,8 @@
+//! The Lambda function of `list_transitions`.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::bootstrap::serve(|| Ok(()), |store, (), event| list_transitions::handle(store, event)).await
+}

@@ -1,0 +1,1 @@
+//! The operation in the OpenAPI document.

@@ -1,0 +1,8 @@
+//! The Lambda function of `update_execution_status`.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::bootstrap::serve(|| Ok(()), |store, (), event| update_execution_status::handle(store, event)).await
+}
