@@ -1,0 +1,75 @@
+//! The DynamoDB behind the development server: embedded, or the one that the environment names.
+
+use std::path::Path;
+
+use aws_sdk_dynamodb::config::{Builder, Credentials};
+use dynoxide::Database;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A DynamoDB that can be called.
+#[derive(Debug)]
+pub struct DynamoDb {
+    /// Where it listens.
+    pub endpoint: String,
+    stop: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl DynamoDb {
+    /// One that runs somewhere already.
+    #[must_use]
+    pub const fn at(endpoint: String) -> Self {
+        Self { endpoint, stop: None }
+    }
+
+    /// Starts an embedded one on a free port of the loopback interface, in memory or in a file.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from starting.
+    pub async fn embedded(file: Option<&Path>) -> Result<Self, String> {
+        let database = match file {
+            None => Database::memory().map_err(|error| format!("the embedded DynamoDB does not start: {error}"))?,
+            Some(file) => {
+                let path = file.to_str().ok_or_else(|| format!("{} is no UTF-8 path", file.display()))?;
+                Database::new(path).map_err(|error| format!("the database {path} cannot be opened: {error}"))?
+            }
+        };
+        let failed = |error: std::io::Error| format!("the embedded DynamoDB cannot listen on 127.0.0.1: {error}");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let endpoint = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+                tracing::error!(error, "the embedded DynamoDB ended");
+            }
+        });
+        Ok(Self { endpoint, stop: Some((stop, task)) })
+    }
+
+    /// How the store calls it. Nobody checks the credentials of an embedded one; others get those of the environment.
+    #[must_use]
+    pub fn config(&self) -> Builder {
+        let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        let credentials = Credentials::new(
+            variable("AWS_ACCESS_KEY_ID", "local"),
+            variable("AWS_SECRET_ACCESS_KEY", "local"),
+            std::env::var("AWS_SESSION_TOKEN").ok(),
+            None,
+            "local",
+        );
+        shared::store::config(variable("AWS_REGION", "us-east-1"), credentials, Some(self.endpoint.clone()))
+    }
+
+    /// Ends an embedded one and closes its file.
+    pub async fn stop(self) {
+        if let Some((stop, task)) = self.stop {
+            let _ = stop.send(());
+            // A connection that never ends must not keep the process from ending.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(2), task).await;
+        }
+    }
+}

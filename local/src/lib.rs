@@ -1,0 +1,18 @@
+//! The development server: the same functions as in AWS, behind a local API Gateway, with DynamoDB embedded.
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | `gateway` | HTTP to payload-2.0 events and back, as API Gateway does it, its own answers included |
+//! | `routes` | one line per endpoint |
+//! | `keys` | the API keys of the command line |
+//! | `database` | the embedded DynamoDB, or another one |
+//! | `docs` | `/openapi.json` and `/docs` |
+//! | `server` | all of it together |
+
+pub mod database;
+pub mod docs;
+pub mod gateway;
+pub mod keys;
+pub mod openapi;
+pub mod routes;
+pub mod server;

@@ -1,0 +1,132 @@
+//! The whole server: database, table, gateway, documentation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use shared::clock::SystemClock;
+use shared::store::Store;
+use shared::store::cursor::CursorKey;
+use tokio::net::TcpListener;
+
+use crate::database::DynamoDb;
+use crate::docs;
+use crate::gateway::Gateway;
+use crate::keys::{LocalKey, callers};
+use crate::routes::Services;
+
+/// The table's name where the environment says none.
+const TABLE: &str = "ratchet";
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port to listen on; 0 picks one.
+    pub port: u16,
+    /// Where the executions are.
+    pub data: Data,
+    /// The keys that are known besides those in the table.
+    pub keys: Vec<LocalKey>,
+}
+
+/// Where the executions are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// In memory.
+    Memory,
+    /// In a file.
+    File(PathBuf),
+    /// In a DynamoDB that runs already.
+    At(String),
+}
+
+/// A server that is ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    gateway: Arc<Gateway>,
+    database: DynamoDb,
+}
+
+impl Server {
+    /// Starts the database, makes the table if it is missing, and takes the port.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way and what to do about it.
+    pub async fn start(options: Options) -> Result<Self, String> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(|error| {
+            format!(
+                "port {} cannot be used ({error}): end what uses it, or choose another with --port N (0 picks a free \
+                 one)",
+                options.port
+            )
+        })?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let database = match &options.data {
+            Data::Memory => DynamoDb::embedded(None).await?,
+            Data::File(file) => DynamoDb::embedded(Some(file)).await?,
+            Data::At(endpoint) => DynamoDb::at(endpoint.clone()),
+        };
+        let table = std::env::var(shared::bootstrap::TABLE).unwrap_or_else(|_| TABLE.to_owned());
+        let store = Store::new(database.config(), table, Arc::new(SystemClock));
+        store
+            .make_table()
+            .await
+            .map_err(|error| format!("the table cannot be made in the DynamoDB at {}: {error:?}", database.endpoint))?;
+        let services = Services { store, cursors: cursor_key()? };
+        Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database })
+    }
+
+    /// A server of services that are there already, on a free port.
+    ///
+    /// # Errors
+    ///
+    /// What the system says against listening.
+    pub async fn around(services: Services, keys: &[LocalKey], database: DynamoDb) -> Result<Self, String> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        Ok(Self { listener, address, gateway: Gateway::new(services, callers(keys)), database })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then lets running requests end.
+    ///
+    /// # Errors
+    ///
+    /// What the listener says.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
+        let gateway = self.gateway;
+        let router = Router::new().fallback(move |request: Request<Body>| {
+            let gateway = gateway.clone();
+            async move {
+                match docs::answer(request.uri().path()) {
+                    Some(response) => response,
+                    None => gateway.answer(request).await,
+                }
+            }
+        });
+        axum::serve(self.listener, router).with_graceful_shutdown(stop).await.map_err(|error| error.to_string())?;
+        self.database.stop().await;
+        Ok(())
+    }
+}
+
+/// The environment's key or a new one: then a walk by cursor does not outlive the server.
+fn cursor_key() -> Result<CursorKey, String> {
+    if let Ok(secret) = std::env::var(shared::bootstrap::CURSOR_KEY) {
+        return Ok(CursorKey::new(secret.as_bytes()));
+    }
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut secret).map_err(|error| format!("no random numbers: {error}"))?;
+    Ok(CursorKey::new(&secret))
+}
