@@ -1,0 +1,320 @@
+//! The harness of the tests: the whole service over real HTTP, on a DynamoDB that can be watched and made to fail.
+//!
+//! By default every test has an embedded DynamoDB of its own. With `RATCHET_TEST_DYNAMODB` set to an endpoint (the
+//! second tier: AWS's DynamoDB Local) every test has a table of its own there.
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot go on must end the test")]
+
+pub mod proxy;
+pub mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use local::database::DynamoDb;
+use local::keys::LocalKey;
+use local::routes::Services;
+use local::server::Server;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared::clock::{Clock, SystemClock, Timestamp};
+use shared::store::Store;
+use shared::store::cursor::CursorKey;
+
+use crate::proxy::Proxy;
+use crate::watch::Watch;
+
+/// The environment variable that names another DynamoDB than the embedded one.
+pub const ENDPOINT: &str = "RATCHET_TEST_DYNAMODB";
+
+/// The key that the tests use where it does not matter.
+pub const KEY: &str = "test-key";
+
+/// The organization of [`KEY`].
+pub const ORGANIZATION: &str = "acme";
+
+/// The base path.
+pub const BASE: &str = "/api/v1";
+
+/// The machine's clock, moved.
+#[derive(Debug, Default)]
+pub struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    /// Moves it on.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a duration of this age"), Ordering::Relaxed);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        let millis = SystemClock.now().millis() + self.0.load(Ordering::Relaxed);
+        Timestamp::from_millis(millis).expect("a time of this age")
+    }
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct Api {
+    /// Where it listens.
+    pub url: String,
+    /// The store's requests.
+    pub watch: Watch,
+    /// The store itself, for what HTTP does not show.
+    pub store: Store,
+    /// What time the service thinks it is.
+    pub clock: Arc<MovedClock>,
+    /// What the store calls, and a hand on it.
+    pub proxy: Proxy,
+    /// Signs this service's cursors.
+    pub cursors: CursorKey,
+    client: reqwest::Client,
+    key: String,
+}
+
+impl Api {
+    /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others.
+    pub async fn start() -> Self {
+        let (database, endpoint) = match std::env::var(ENDPOINT) {
+            Ok(endpoint) => (DynamoDb::at(endpoint.clone()), endpoint),
+            Err(_) => {
+                let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
+                let endpoint = database.endpoint.clone();
+                (database, endpoint)
+            }
+        };
+        let proxy = Proxy::start(&endpoint).await;
+        let watch = Watch::default();
+        let clock = Arc::new(MovedClock::default());
+        let table = format!("ratchet-{}", uuid::Uuid::new_v4());
+        // The table is made past the proxy and the watch: what they see is the service's own.
+        let direct = Store::new(database.config(), table.clone(), clock.clone());
+        direct.make_table().await.expect("a table");
+        let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
+        let store = Store::new(config, table, clock.clone());
+        let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
+        let services = Services { store, cursors: cursors.clone() };
+        let keys: Vec<LocalKey> =
+            ["test-key=acme", "other-key=other", "reader=acme:read", "writer=acme:write", "second-key=acme"]
+                .iter()
+                .map(|key| key.parse().expect("a key"))
+                .collect();
+        let server = Server::around(services, &keys, database).await.expect("a server");
+        let url = format!("http://{}", server.address());
+        tokio::spawn(server.serve(std::future::pending()));
+        Self { url, watch, store: direct, clock, proxy, cursors, client: reqwest::Client::new(), key: KEY.to_owned() }
+    }
+
+    /// The same service, called with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Caller<'_> {
+        Caller { api: self, key: key.to_owned() }
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller { api: self, key: self.key.clone() }
+    }
+
+    /// A request with [`KEY`], its path after the base path.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> Call {
+        self.caller().request(method, path)
+    }
+
+    /// A GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path).send().await
+    }
+
+    /// A POST with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::POST, path).json(body).send().await
+    }
+
+    /// A PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PATCH, path).json(body).send().await
+    }
+
+    /// A new execution of flow `flow`; its record.
+    pub async fn execute(&self, body: &Value) -> Value {
+        let answer = self.post("/flows/execute", body).await;
+        answer.assert_status(200).body["execution"].clone()
+    }
+
+    /// A new execution of a flow; its id.
+    pub async fn new_execution(&self) -> String {
+        text(&self.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await["id"])
+    }
+
+    /// A new execution, brought to `status` by allowed transitions; its id.
+    pub async fn execution_in(&self, status: &str) -> String {
+        let id = self.new_execution().await;
+        let way: &[&str] = match status {
+            "pending" => &[],
+            "queued" => &["queued"],
+            "running" => &["running"],
+            "retrying" => &["running", "retrying"],
+            "interrupted" => &["running", "interrupted"],
+            "completed" => &["running", "completed"],
+            "failed" => &["failed"],
+            "cancelled" => &["cancelled"],
+            "timeout" => &["timeout"],
+            other => panic!("no way to {other}"),
+        };
+        for step in way {
+            self.patch(&format!("/flows/executions/{id}"), &json!({ "status": step })).await.assert_status(200);
+        }
+        id
+    }
+
+    /// The record of an execution.
+    pub async fn record(&self, id: &str) -> Value {
+        self.get(&format!("/flows/executions/{id}")).await.assert_status(200).body.clone()
+    }
+
+    /// The transitions of an execution, as `from>to`.
+    pub async fn transitions(&self, id: &str) -> Vec<String> {
+        let answer = self.get(&format!("/executions/{id}/transitions")).await;
+        let list = answer.assert_status(200).body["transitions"].clone();
+        let list = list.as_array().expect("a list");
+        list.iter().map(|entry| format!("{}>{}", text(&entry["from"]), text(&entry["to"]))).collect()
+    }
+}
+
+/// The service, as the holder of one key sees it.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    api: &'a Api,
+    key: String,
+}
+
+impl Caller<'_> {
+    /// A request, its path after the base path.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> Call {
+        let request = self.api.client.request(method, format!("{}{BASE}{path}", self.api.url));
+        Call { request: request.header("x-api-key", &self.key) }
+    }
+
+    /// A GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path).send().await
+    }
+
+    /// A POST with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::POST, path).json(body).send().await
+    }
+
+    /// A PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PATCH, path).json(body).send().await
+    }
+}
+
+/// A request that is being put together.
+#[derive(Debug)]
+pub struct Call {
+    request: reqwest::RequestBuilder,
+}
+
+impl Call {
+    /// With a header; the value may be any bytes that HTTP can carry.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// With a body as it is.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<reqwest::Body>) -> Self {
+        self.request = self.request.body(body);
+        self
+    }
+
+    /// Sends it.
+    pub async fn send(self) -> Answer {
+        let response = self.request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };
+        Answer { status, headers, text, body }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP's status code.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+    /// The body as JSON; null if it is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Ends the test unless the status is this.
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// Ends the test unless it is an error of this status and code, whole as the contract has it.
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, code: &str) -> &Self {
+        self.assert_status(status);
+        assert_eq!(self.body["error_code"], code, "{}", self.text);
+        assert_eq!(self.body.as_object().map(serde_json::Map::len), Some(4), "{}", self.text);
+        assert!(self.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{}", self.text);
+        assert!(Timestamp::parse(self.body["timestamp"].as_str().unwrap_or_default()).is_ok(), "{}", self.text);
+        assert_eq!(self.body["correlation_id"].as_str(), self.header("x-correlation-id"), "{}", self.text);
+        assert_eq!(self.header("retry-after").is_some(), status == 503, "Retry-After");
+        self
+    }
+
+    /// The problems of a refused request, as `loc: type`.
+    #[track_caller]
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.assert_status(422);
+        let list = self.body["detail"].as_array().unwrap_or_else(|| panic!("no list of problems: {}", self.text));
+        list.iter()
+            .map(|problem| {
+                assert!(problem["msg"].is_string() && problem.get("input").is_some(), "{problem}");
+                let loc = problem["loc"].as_array().expect("loc is a list");
+                let loc: Vec<String> =
+                    loc.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+                format!("{}: {}", loc.join("."), text(&problem["type"]))
+            })
+            .collect()
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// The text of a JSON string.
+#[track_caller]
+#[must_use]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
+}

@@ -1,0 +1,95 @@
+//! Watches the store's requests: how many of which kind, and what they consumed.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_smithy_runtime_api::box_error::BoxError;
+
+/// What the store sent. Clones share what they see.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: Vec<String>,
+    table_units: f64,
+    index_units: f64,
+}
+
+impl Watch {
+    /// The operations that were requested since the last call, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("no test panics while it holds this").requests)
+    }
+
+    /// The write units that single-item writes consumed since the last call: of the table, and of all indexes.
+    #[must_use]
+    pub fn units(&self) -> (f64, f64) {
+        let mut seen = self.0.lock().expect("no test panics while it holds this");
+        (std::mem::take(&mut seen.table_units), std::mem::take(&mut seen.index_units))
+    }
+
+    fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
+        let Some(capacity) = capacity else { return };
+        let mut seen = self.0.lock().expect("no test panics while it holds this");
+        seen.table_units += capacity.table().and_then(|table| table.capacity_units()).unwrap_or_default();
+        let indexes = capacity.global_secondary_indexes().into_iter().flatten();
+        seen.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
+    }
+}
+
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "Watch"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
+        } else if let Some(input) = context.input_mut().downcast_mut::<PutItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
+        }
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        self.0.lock().expect("no test panics while it holds this").requests.push(operation);
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Ok(output) = context.output_or_error() {
+            if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+                self.consumed(output.consumed_capacity());
+            } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
+                self.consumed(output.consumed_capacity());
+            }
+        }
+        Ok(())
+    }
+}
