@@ -104,7 +104,6 @@ fn by_name<T: Named, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
 
 /// A part of an execution's work. Empty until the steps operation exists (contract, "The record").
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {}
 
 /// One run of a flow by an agent, as the API shows it. The order of the fields is the order in the answers.
@@ -112,14 +111,18 @@ pub struct Step {}
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Execution {
     /// UUID, made by the service.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     pub id: String,
-    /// The flow that runs, 1 to 256 characters.
+    /// The flow that runs.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub flow_id: String,
     /// The agent that runs it; `unassigned` where the caller named none.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub agent_id: String,
     /// The organization of the API key that made it.
     pub organization_id: String,
     /// Counts the executions of this flow in this organization. Gaps are possible, repeats are not.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub execution_number: i64,
     /// What set it off.
     #[serde(serialize_with = "by_name")]
@@ -142,32 +145,37 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required))]
     pub completed_at: Option<Timestamp>,
     /// `completed_at - started_at` in milliseconds, unless the writer gave another value.
-    #[cfg_attr(feature = "openapi", schema(required, minimum = 0))]
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9007199254740991_i64))]
     pub duration_ms: Option<i64>,
     /// How long it may take, in seconds. Whoever watches it acts on it.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604800))]
     pub timeout_seconds: i64,
     /// Empty until the steps operation exists.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Step>))]
     pub steps: Vec<Step>,
     /// The result; comes back exactly as sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
     pub final_output: Option<JsonText>,
-    /// What went wrong, for people; at most 8192 characters.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    /// What went wrong, for people.
+    #[cfg_attr(feature = "openapi", schema(required, max_length = 8192))]
     pub error_message: Option<String>,
     /// What went wrong, for programs; comes back exactly as sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
     pub error_details: Option<JsonText>,
     /// How often it was retried: every entry into `retrying` adds 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub retry_count: i64,
     /// How often it may be retried.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub max_retries: i64,
     /// The execution that this one retries.
-    #[cfg_attr(feature = "openapi", schema(required))]
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 256))]
     pub parent_execution_id: Option<String>,
     /// Tokens that models used.
-    #[cfg_attr(feature = "openapi", schema(required, minimum = 0))]
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9007199254740991_i64))]
     pub tokens_used: Option<i64>,
     /// Calls of tools.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9007199254740991_i64))]
     pub tool_calls_count: i64,
     /// What it cost, in USD; comes back with the digits that were sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required, minimum = 0))]
@@ -225,5 +233,6 @@ pub struct Transition {
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
     /// The version of the execution after it.
+    #[cfg_attr(feature = "openapi", schema(minimum = 2))]
     pub version: i64,
 }

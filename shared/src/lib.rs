@@ -10,6 +10,8 @@ pub mod endpoint;
 pub mod error;
 pub mod execution;
 pub mod json;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod request;
 pub mod response;
 pub mod status;

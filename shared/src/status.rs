@@ -10,7 +10,10 @@ use serde::{Serialize, Serializer};
 /// What an execution is doing, as its writers report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(feature = "openapi", schema(rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(rename_all = "lowercase", description = crate::openapi::status_description())
+)]
 pub enum Status {
     /// Accepted; nobody has taken it yet.
     Pending,

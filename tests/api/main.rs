@@ -1,4 +1,14 @@
 //! The tests of the API, over HTTP. One file per route, and one per promise that concerns them all.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+mod capacity;
+mod execute_flow;
+mod gateway;
 mod get_execution;
+mod list_executions;
+mod list_transitions;
+mod lost_answers;
+mod repeats;
+mod tenants;
+mod update_execution;
+mod update_execution_status;

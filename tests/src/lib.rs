@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::database::DynamoDb;
 use local::keys::LocalKey;
 use local::routes::Services;
@@ -18,9 +19,16 @@ use local::server::Server;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use shared::auth::{KeyRecord, Scopes};
 use shared::clock::{Clock, SystemClock, Timestamp};
+use shared::execution::{Priority, TriggerType};
+use shared::json::JsonText;
+use shared::request::ExecutionId;
+use shared::request::execute::NewExecution;
 use shared::store::Store;
 use shared::store::cursor::CursorKey;
+use shared::store::item::new_head;
+use shared::store::marks::Mark;
 
 use crate::proxy::Proxy;
 use crate::watch::Watch;
@@ -62,7 +70,7 @@ pub struct Api {
     pub url: String,
     /// The store's requests.
     pub watch: Watch,
-    /// The store itself, for what HTTP does not show.
+    /// The same store past the proxy and the watch, for other writers.
     pub store: Store,
     /// What time the service thinks it is.
     pub clock: Arc<MovedClock>,
@@ -70,6 +78,8 @@ pub struct Api {
     pub proxy: Proxy,
     /// Signs this service's cursors.
     pub cursors: CursorKey,
+    database: aws_sdk_dynamodb::Client,
+    table: String,
     client: reqwest::Client,
     key: String,
 }
@@ -77,6 +87,8 @@ pub struct Api {
 impl Api {
     /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others.
     pub async fn start() -> Self {
+        // What went wrong inside is in the log and not in an answer: show it where a test fails.
+        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let (database, endpoint) = match std::env::var(ENDPOINT) {
             Ok(endpoint) => (DynamoDb::at(endpoint.clone()), endpoint),
             Err(_) => {
@@ -92,8 +104,9 @@ impl Api {
         // The table is made past the proxy and the watch: what they see is the service's own.
         let direct = Store::new(database.config(), table.clone(), clock.clone());
         direct.make_table().await.expect("a table");
+        let client = aws_sdk_dynamodb::Client::from_conf(database.config().build());
         let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
-        let store = Store::new(config, table, clock.clone());
+        let store = Store::new(config, table.clone(), clock.clone());
         let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
         let services = Services { store, cursors: cursors.clone() };
         let keys: Vec<LocalKey> =
@@ -104,7 +117,18 @@ impl Api {
         let server = Server::around(services, &keys, database).await.expect("a server");
         let url = format!("http://{}", server.address());
         tokio::spawn(server.serve(std::future::pending()));
-        Self { url, watch, store: direct, clock, proxy, cursors, client: reqwest::Client::new(), key: KEY.to_owned() }
+        Self {
+            url,
+            watch,
+            store: direct,
+            clock,
+            proxy,
+            cursors,
+            database: client,
+            table,
+            client: reqwest::Client::new(),
+            key: KEY.to_owned(),
+        }
     }
 
     /// The same service, called with another key.
@@ -168,6 +192,74 @@ impl Api {
             self.patch(&format!("/flows/executions/{id}"), &json!({ "status": step })).await.assert_status(200);
         }
         id
+    }
+
+    /// How many bytes an execution's head item has.
+    pub async fn item_size(&self, id: &str) -> usize {
+        let output = self
+            .database
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(format!("e#{ORGANIZATION}#{id}")))
+            .key("sk", AttributeValue::S("h".to_owned()))
+            .send()
+            .await
+            .expect("an answer");
+        shared::store::item::size(&output.item.expect("an execution"))
+    }
+
+    /// Puts `count` executions into the table as the service would have made them, a millisecond apart: of the flows
+    /// `even` and `odd` in turn, set off by `test`, three of them by `api`.
+    pub async fn seed(&self, count: u32) {
+        let caller = shared::auth::Caller {
+            organization: ORGANIZATION.to_owned(),
+            key_id: "seed".to_owned(),
+            scopes: Scopes::ALL,
+        };
+        let items: Vec<_> = (0..count)
+            .map(|number| {
+                let trigger_type = if number % (count / 3) == 1 { TriggerType::Api } else { TriggerType::Test };
+                let new = NewExecution {
+                    flow_id: if number % 2 == 0 { "even" } else { "odd" }.to_owned(),
+                    trigger_type,
+                    trigger_data: JsonText::empty_object(),
+                    variables: JsonText::empty_object(),
+                    priority: Priority::Normal,
+                    timeout_seconds: 300,
+                    max_retries: 3,
+                    metadata: JsonText::empty_object(),
+                    scheduled_at: None,
+                    agent_id: "unassigned".to_owned(),
+                    parent_execution_id: None,
+                    idempotency_key: None,
+                };
+                let id = ExecutionId::from_uuid(uuid::Uuid::new_v4());
+                let now = Timestamp::from_millis(1_700_000_000_000 + i64::from(number)).expect("a time");
+                let mark = Mark::new(None).expect("random numbers");
+                new_head(&caller, &new, &id, i64::from(number), now, &mark)
+            })
+            .collect();
+        for batch in items.chunks(25) {
+            let puts = batch
+                .iter()
+                .map(|item| {
+                    let put = PutRequest::builder().set_item(Some(item.clone())).build().expect("a request");
+                    WriteRequest::builder().put_request(put).build()
+                })
+                .collect();
+            let mut left = Some(std::collections::HashMap::from([(self.table.clone(), puts)]));
+            while let Some(requests) = left.take() {
+                let output =
+                    self.database.batch_write_item().set_request_items(Some(requests)).send().await.expect("an answer");
+                left = output.unprocessed_items.filter(|items| !items.is_empty());
+            }
+        }
+    }
+
+    /// Puts an API key into the table.
+    pub async fn put_key(&self, key_id: &str, record: &KeyRecord) {
+        let item = shared::store::item::key_item(key_id, record);
+        self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");
     }
 
     /// The record of an execution.
@@ -317,4 +409,22 @@ impl Answer {
 #[must_use]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
+}
+
+/// What another writer does meanwhile: a status, a `metadata` or a `tokens_used`, past the proxy.
+pub async fn write_directly(store: &Store, id: &str, body: &Value) {
+    let caller = shared::auth::Caller {
+        organization: ORGANIZATION.to_owned(),
+        key_id: "meanwhile".to_owned(),
+        scopes: Scopes::ALL,
+    };
+    let event = json!({
+        "headers": { "content-type": "application/json" },
+        "pathParameters": { "execution_id": id },
+        "body": body.to_string(),
+        "requestContext": { "authorizer": { "lambda": caller.to_context() } },
+    });
+    let event = serde_json::from_value(event).expect("an event");
+    let answer = update_execution::handle(store, event).await.unwrap_or_else(|never| match never {});
+    assert_eq!(answer.status_code, 200, "{:?}", answer.body);
 }

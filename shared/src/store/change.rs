@@ -211,22 +211,22 @@ impl Write<'_> {
         let one = expression.value(number(1));
         expression.set(&entry, &format!("{version} + {one}"));
 
-        let started = expression.name(a::STARTED_AT);
+        // Every placeholder must be used: DynamoDB refuses an expression with one left over.
         if to == Status::Running {
+            let started = expression.name(a::STARTED_AT);
             let now = expression.value(number(self.now.millis()));
             expression.set(&started, &format!("if_not_exists({started}, {now})"));
         }
         if to.is_terminal() {
-            let completed = self.change.fields.completed_at.unwrap_or(self.now);
-            let completed_value = expression.value(number(completed.millis()));
             if self.change.fields.completed_at.is_none() {
-                expression.assign(a::COMPLETED_AT, number(completed.millis()));
+                expression.assign(a::COMPLETED_AT, number(self.now.millis()));
             }
             if self.change.fields.duration_ms.is_none() {
-                let created = expression.name(a::CREATED_AT);
+                let completed = self.change.fields.completed_at.unwrap_or(self.now);
+                let completed = expression.value(number(completed.millis()));
+                let (started, created) = (expression.name(a::STARTED_AT), expression.name(a::CREATED_AT));
                 let duration = expression.name(a::DURATION);
-                let value = format!("{completed_value} - if_not_exists({started}, {created})");
-                expression.set(&duration, &value);
+                expression.set(&duration, &format!("{completed} - if_not_exists({started}, {created})"));
             }
         }
         if to.counts_a_retry() && self.change.fields.retry_count.is_none() {

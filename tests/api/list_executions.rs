@@ -1,0 +1,279 @@
+//! `GET /flows/executions`
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::proxy::Fault;
+use tests::{Answer, Api, text};
+
+const PATH: &str = "/flows/executions";
+
+fn ids(answer: &Answer) -> Vec<String> {
+    let list = answer.assert_status(200).body["executions"].as_array().expect("a list").clone();
+    list.iter().map(|record| text(&record["id"])).collect()
+}
+
+/// Makes `count` executions and returns their ids, newest first.
+async fn make(api: &Api, count: usize, flow: &str, trigger: &str) -> Vec<String> {
+    let mut made = Vec::new();
+    for _ in 0..count {
+        let record = api.execute(&json!({ "flow_id": flow, "trigger_type": trigger })).await;
+        made.push((text(&record["created_at"]), text(&record["id"])));
+    }
+    made.sort_by(|one, other| other.cmp(one));
+    made.into_iter().map(|(_, id)| id).collect()
+}
+
+/// Walks a list by cursor to its end and returns the pages.
+async fn walk(api: &Api, query: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let answer = api.get(&format!("{PATH}?{query}{cursor}")).await;
+        pages.push(ids(&answer));
+        assert_eq!(answer.body["page"], pages.len());
+        assert_eq!(answer.body["has_more"], !answer.body["next_cursor"].is_null());
+        assert!(pages.len() < 100, "the walk does not end");
+        match answer.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_is_a_list() {
+    let api = Api::start().await;
+    let answer = api.get(PATH).await;
+    let expected = json!({
+        "executions": [], "total_count": 0, "page": 1, "page_size": 20, "has_more": false, "next_cursor": null,
+    });
+    assert_eq!(answer.assert_status(200).body, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_come_whole_and_newest_first() {
+    let api = Api::start().await;
+    let made = make(&api, 5, "f", "test").await;
+    let answer = api.get(PATH).await;
+    assert_eq!(ids(&answer), made);
+    assert_eq!(answer.body["total_count"], 5);
+    for record in answer.body["executions"].as_array().into_iter().flatten() {
+        assert_eq!(*record, api.record(&text(&record["id"])).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_and_combination_finds_what_it_says() {
+    let api = Api::start().await;
+    let mut all = Vec::new();
+    for (flow, trigger, status) in [
+        ("a", "api", "pending"),
+        ("a", "test", "running"),
+        ("b", "api", "running"),
+        ("b", "test", "failed"),
+        ("a", "api", "running"),
+        ("c&d=é", "api", "pending"),
+    ] {
+        let id = text(&api.execute(&json!({ "flow_id": flow, "trigger_type": trigger })).await["id"]);
+        if status != "pending" {
+            api.patch(&format!("{PATH}/{id}"), &json!({ "status": status })).await.assert_status(200);
+        }
+        all.push((flow, trigger, status, id));
+    }
+    for flow in [None, Some("a"), Some("b"), Some("c&d=é"), Some("none")] {
+        for trigger in [None, Some("api"), Some("test"), Some("webhook")] {
+            for status in [None, Some("pending"), Some("running"), Some("failed"), Some("timeout")] {
+                let mut query = String::new();
+                for (name, value) in [("flow_id", flow), ("trigger_type", trigger), ("status", status)] {
+                    if let Some(value) = value {
+                        query.push_str(&format!("&{name}={}", value.replace('&', "%26").replace('=', "%3D")));
+                    }
+                }
+                let expected: HashSet<&String> = all
+                    .iter()
+                    .filter(|(f, t, s, _)| {
+                        flow.is_none_or(|flow| flow == *f)
+                            && trigger.is_none_or(|trigger| trigger == *t)
+                            && status.is_none_or(|status| status == *s)
+                    })
+                    .map(|(.., id)| id)
+                    .collect();
+                let answer = api.get(&format!("{PATH}?page_size=100{query}")).await;
+                let found = ids(&answer);
+                assert_eq!(found.iter().collect::<HashSet<_>>(), expected, "{query}");
+                assert_eq!(
+                    (found.len(), &answer.body["total_count"]),
+                    (expected.len(), &json!(expected.len())),
+                    "{query}"
+                );
+                let walked: Vec<String> = walk(&api, &format!("page_size=1{query}")).await.concat();
+                assert_eq!(walked, found, "{query}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_bound_a_list_from_the_first_moment_to_before_the_last() {
+    let api = Api::start().await;
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(api.execute(&json!({ "flow_id": "f", "trigger_type": "test" })).await);
+        api.clock.advance(std::time::Duration::from_secs(10));
+    }
+    let at = |index: usize| text(&made[index]["created_at"]);
+    let id = |index: usize| text(&made[index]["id"]);
+    for (query, expected) in [
+        (format!("created_after={}", at(1)), vec![id(3), id(2), id(1)]),
+        (format!("created_before={}", at(1)), vec![id(0)]),
+        (format!("created_after={}&created_before={}", at(1), at(3)), vec![id(2), id(1)]),
+        (format!("created_after={}&created_before={}", at(3), at(1)), vec![]),
+        ("created_after=1960-01-01T00:00:00Z".to_owned(), vec![id(3), id(2), id(1), id(0)]),
+        ("created_before=1960-01-01T00:00:00Z".to_owned(), vec![]),
+        ("created_before=9999-12-31T23:59:59Z".to_owned(), vec![id(3), id(2), id(1), id(0)]),
+    ] {
+        let answer = api.get(&format!("{PATH}?{query}")).await;
+        assert_eq!(ids(&answer), expected, "{query}");
+        assert_eq!(answer.body["total_count"], expected.len(), "{query}");
+        assert_eq!(walk(&api, &format!("page_size=1&{query}")).await.concat(), expected, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_meets_everything_once_while_executions_are_added_and_changed() {
+    let api = Api::start().await;
+    for query in ["", "flow_id=f&", "status=pending&", "trigger_type=test&"] {
+        let before: HashSet<String> = make(&api, 23, "f", "test").await.into_iter().collect();
+        let mut met: Vec<String> = Vec::new();
+        let mut cursor = String::new();
+        let mut steps = 0;
+        loop {
+            let answer = api.get(&format!("{PATH}?{query}page_size=5{cursor}")).await;
+            met.extend(ids(&answer));
+            // Meanwhile: new ones at the top, and writes to some that the walk has yet to meet.
+            let body = json!({ "flow_id": "f", "trigger_type": "test" });
+            join_all((0..3).map(|_| api.execute(&body))).await;
+            for id in before.iter().take(4) {
+                api.patch(&format!("{PATH}/{id}"), &json!({ "tokens_used": steps })).await.assert_status(200);
+            }
+            steps += 1;
+            match answer.body["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        let unique: HashSet<&String> = met.iter().collect();
+        assert_eq!(unique.len(), met.len(), "{query}: something came twice");
+        assert!(before.iter().all(|id| unique.contains(id)), "{query}: something was missed");
+        // Leave none of them pending for the next round.
+        for id in met.iter().chain(&before) {
+            api.patch(&format!("{PATH}/{id}"), &json!({ "status": "failed" })).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbered_pages_and_cursors_show_the_same() {
+    let api = Api::start().await;
+    let made = make(&api, 23, "f", "test").await;
+    let pages = walk(&api, "page_size=5").await;
+    assert_eq!(pages.concat(), made);
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 5, 3]);
+    for (index, page) in pages.iter().enumerate() {
+        let answer = api.get(&format!("{PATH}?page_size=5&page={}", index + 1)).await;
+        assert_eq!(ids(&answer), *page);
+        assert_eq!(answer.body["total_count"], 23);
+        assert_eq!(answer.body["has_more"], index < 4);
+    }
+    for page in ["6", "200", "9007199254740991"] {
+        let beyond = api.get(&format!("{PATH}?page_size=5&page={page}")).await;
+        assert_eq!(ids(&beyond), Vec::<String>::new());
+        assert_eq!((&beyond.body["total_count"], &beyond.body["has_more"]), (&json!(23), &json!(false)));
+    }
+    // A full last page has nothing after it.
+    let exact = api.get(&format!("{PATH}?page_size=23")).await;
+    assert_eq!((ids(&exact).len(), &exact.body["next_cursor"]), (23, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_by_cursor_takes_two_rounds() {
+    let api = Api::start().await;
+    make(&api, 60, "f", "test").await;
+    for query in ["", "flow_id=f&", "status=pending&"] {
+        let first = api.get(&format!("{PATH}?{query}page_size=20")).await;
+        assert_eq!(first.assert_status(200).body["total_count"], 60);
+        let _ = api.watch.requests();
+        let cursor = text(&first.body["next_cursor"]);
+        let second = api.get(&format!("{PATH}?{query}page_size=20&cursor={cursor}")).await;
+        assert_eq!(ids(&second).len(), 20);
+        assert_eq!(second.body["total_count"], 60);
+        let mut requests = api.watch.requests();
+        // One query a shard, all at once, then one batch.
+        assert_eq!(requests.pop().as_deref(), Some("BatchGetItem"));
+        assert_eq!(requests, ["Query"; 8], "{query}");
+    }
+    let whole = api.get(&format!("{PATH}?page_size=100")).await;
+    assert_eq!(ids(&whole).len(), 60);
+    let requests = api.watch.requests();
+    assert_eq!(requests.iter().filter(|request| *request == "BatchGetItem").count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_does_not_fit_into_one_answer_is_cut_for_a_walk_and_refused_by_number() {
+    let api = Api::start().await;
+    let large = json!({ "flow_id": "f", "trigger_type": "test", "metadata": { "x": "y".repeat(380_000) } });
+    let mut made = Vec::new();
+    for _ in 0..20 {
+        made.push(text(&api.execute(&large).await["id"]));
+    }
+    made.reverse();
+    let pages = walk(&api, "page_size=20").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [16, 4]);
+    assert_eq!(pages.concat().len(), made.len());
+    assert_eq!(pages.concat().iter().collect::<HashSet<_>>(), made.iter().collect());
+    let numbered = api.get(&format!("{PATH}?page_size=20&page=1")).await;
+    assert_eq!(numbered.problems(), ["query.page_size: value_error"]);
+    assert!(numbered.body["detail"][0]["msg"].to_string().contains("at most 16"), "{}", numbered.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_throttles_makes_it_unavailable() {
+    let api = Api::start().await;
+    make(&api, 3, "f", "test").await;
+    api.proxy.plan((0..24).map(|_| Fault::throttled()));
+    api.get(PATH).await.assert_error(503, "STORE_UNAVAILABLE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_cursor() {
+    let api = Api::start().await;
+    api.seed(10_150).await;
+    let first = api.get(&format!("{PATH}?page_size=100")).await;
+    assert_eq!((&first.assert_status(200).body["total_count"], ids(&first).len()), (&json!(10_000), 100));
+    let last_by_number = api.get(&format!("{PATH}?page_size=100&page=100")).await;
+    assert_eq!(ids(&last_by_number).len(), 100);
+    let beyond = api.get(&format!("{PATH}?page_size=100&page=101")).await;
+    assert_eq!(beyond.problems(), ["query.page: value_error"]);
+    let on = api.get(&format!("{PATH}?page_size=100&cursor={}", text(&last_by_number.body["next_cursor"]))).await;
+    assert_eq!(ids(&on).len(), 100);
+    let last = api.get(&format!("{PATH}?page_size=100&cursor={}", text(&on.body["next_cursor"]))).await;
+    assert_eq!((ids(&last).len(), &last.body["has_more"]), (50, &json!(false)));
+
+    // Half of them are of another flow: a count below the limit is exact.
+    let half = api.get(&format!("{PATH}?flow_id=even&page_size=1")).await;
+    assert_eq!(half.assert_status(200).body["total_count"], 5_075);
+    let filtered = api.get(&format!("{PATH}?trigger_type=webhook&page_size=1")).await;
+    assert_eq!(filtered.assert_status(200).body["total_count"], 0);
+    assert_eq!(walk(&api, "trigger_type=webhook&page_size=50").await.concat(), Vec::<String>::new());
+    let rare = walk(&api, "trigger_type=api&page_size=50").await;
+    assert_eq!(rare.concat().len(), 3, "{:?}", rare.iter().map(Vec::len).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_may_only_write_lists_nothing() {
+    let api = Api::start().await;
+    api.with_key("writer").get(PATH).await.assert_error(403, "FORBIDDEN");
+    api.with_key("reader").get(PATH).await.assert_status(200);
+}

@@ -1,0 +1,204 @@
+//! Lost, late and refused requests between the service and DynamoDB: a write that took effect is never reported as
+//! refused, and never applied twice, with or without a key.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::proxy::Fault;
+use tests::{Api, Call};
+use tokio::sync::oneshot;
+
+fn path(id: &str) -> String {
+    format!("/flows/executions/{id}")
+}
+
+/// A change, with an Idempotency-Key or without.
+fn change(api: &Api, id: &str, body: &Value, key: Option<&str>) -> Call {
+    let call = api.request(Method::PATCH, &path(id)).json(body);
+    match key {
+        Some(key) => call.header("idempotency-key", key),
+        None => call,
+    }
+}
+
+/// The answer is lost after the write was applied, and meanwhile another writer changes the execution.
+fn drop_answer_while(api: &Api, id: &str, body: Value) -> Fault {
+    let store = api.store.clone();
+    let id = id.to_owned();
+    Fault::DropAnswer(Box::pin(async move { tests::write_directly(&store, &id, &body).await }))
+}
+
+const KEYS: [Option<&str>; 2] = [None, Some("key")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_a_success_and_is_applied_once() {
+    let api = Api::start().await;
+    for key in KEYS {
+        for body in [json!({ "status": "retrying" }), json!({ "metadata": { "a": 1 } })] {
+            let id = api.execution_in("running").await;
+            api.proxy.plan([Fault::drop_answer()]);
+            let _ = api.watch.requests();
+            let answer = change(&api, &id, &body, key).send().await;
+            assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""), "{body}");
+            assert_eq!(answer.header("idempotency-replayed"), None, "it is this very request");
+            assert_eq!(api.watch.requests(), ["UpdateItem", "UpdateItem"]);
+            assert_eq!(answer.body, api.record(&id).await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_a_success_even_when_another_writer_came_in_between() {
+    let api = Api::start().await;
+    for key in KEYS {
+        for (body, meanwhile) in [
+            (json!({ "status": "interrupted" }), json!({ "status": "running" })),
+            (json!({ "status": "completed" }), json!({ "tokens_used": 1 })),
+            (json!({ "metadata": { "by": "us" } }), json!({ "metadata": { "by": "them" } })),
+            (json!({ "metadata": { "by": "us" } }), json!({ "status": "failed" })),
+            (json!({ "final_output": {} }), json!({ "status": "failed" })),
+        ] {
+            let id = api.execution_in("running").await;
+            api.proxy.plan([drop_answer_while(&api, &id, meanwhile.clone())]);
+            let answer = change(&api, &id, &body, key).send().await;
+            // Ours is version 3, theirs 4; nothing of ours was done again on top of theirs.
+            assert_eq!(answer.assert_status(200).header("etag"), Some("\"4\""), "{body} {meanwhile}");
+            let record = api.record(&id).await;
+            assert_eq!(answer.body, record);
+            for (field, value) in meanwhile.as_object().into_iter().flatten() {
+                assert_eq!(&record[field], value, "{body} {meanwhile}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_change_whose_answer_was_lost_says_what_it_did_and_not_what_came_after() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    api.proxy.plan([drop_answer_while(&api, &id, json!({ "tokens_used": 1 }))]);
+    let answer = api.patch(&format!("/executions/{id}"), &json!({ "status": "cancelled" })).await;
+    let body = &answer.assert_status(200).body;
+    assert_eq!((&body["previous_status"], &body["current_status"]), (&json!("running"), &json!("cancelled")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_request_is_sent_again() {
+    let api = Api::start().await;
+    for fault in [Fault::DropRequest, Fault::throttled(), Fault::internal()] {
+        let id = api.execution_in("running").await;
+        api.proxy.plan([fault]);
+        let answer = change(&api, &id, &json!({ "status": "completed" }), None).send().await;
+        assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""));
+    }
+    // Applied, and answered with a 500 all the same.
+    let id = api.execution_in("running").await;
+    api.proxy.plan([Fault::ApplyAndAnswer(500, "{}".to_owned())]);
+    let answer = change(&api, &id, &json!({ "status": "completed" }), None).send().await;
+    assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""));
+    assert_eq!(api.transitions(&id).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
+    let api = Api::start().await;
+    for key in KEYS {
+        let id = api.execution_in("running").await;
+        let (go, held) = oneshot::channel();
+        let (done, applied) = oneshot::channel();
+        api.proxy.plan([Fault::Hold(held, done)]);
+        // The first attempt hangs until its timeout, the second one is applied.
+        let answer = change(&api, &id, &json!({ "status": "interrupted" }), key).send().await;
+        assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""));
+        // Somebody brings it back to where the first attempt would be allowed, then it arrives.
+        tests::write_directly(&api.store, &id, &json!({ "status": "running" })).await;
+        go.send(()).expect("the proxy holds the request");
+        applied.await.expect("it was delivered");
+        let expected = ["pending>running", "running>interrupted", "interrupted>running"];
+        assert_eq!(api.transitions(&id).await, expected, "{key:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_told_while_an_earlier_attempt_may_still_be_applied() {
+    let api = Api::start().await;
+    let id = api.execution_in("queued").await;
+    let (go, held) = oneshot::channel();
+    let (done, applied) = oneshot::channel();
+    api.proxy.plan([Fault::Hold(held, done)]);
+    // The second attempt is refused, `queued` allows no `completed`. But the first is still on its way.
+    let answer = change(&api, &id, &json!({ "status": "completed" }), None).send().await;
+    answer.assert_error(503, "OUTCOME_UNKNOWN");
+    tests::write_directly(&api.store, &id, &json!({ "status": "running" })).await;
+    go.send(()).expect("the proxy holds the request");
+    applied.await.expect("it was delivered");
+    assert_eq!(api.record(&id).await["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_nothing_can_lift_is_told_at_once() {
+    let api = Api::start().await;
+    for (status, body, code) in [
+        ("completed", json!({ "status": "failed" }), "INVALID_STATUS_TRANSITION"),
+        ("completed", json!({ "final_output": {} }), "EXECUTION_FINISHED"),
+        ("running", json!({ "retry_count": 4 }), "INVALID_RETRY_COUNT"),
+    ] {
+        let id = api.execution_in(status).await;
+        api.proxy.plan([Fault::DropRequest]);
+        change(&api, &id, &body, None).send().await.assert_error(400, code);
+    }
+    let id = api.execution_in("running").await;
+    api.proxy.plan([Fault::DropRequest]);
+    let stale = change(&api, &id, &json!({ "tokens_used": 1 }), None).header("if-match", "\"1\"").send().await;
+    stale.assert_error(412, "PRECONDITION_FAILED");
+    api.proxy.plan([Fault::DropRequest]);
+    let missing = change(&api, "6a1ed1a4-7ee7-4a8a-b1f0-4b21a3a5f3d9", &json!({ "tokens_used": 1 }), None).send().await;
+    missing.assert_error(404, "EXECUTION_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_is_told_from_an_unknown_outcome() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    let body = json!({ "status": "completed" });
+    api.proxy.plan([Fault::throttled(), Fault::throttled(), Fault::throttled()]);
+    change(&api, &id, &body, None).send().await.assert_error(503, "STORE_UNAVAILABLE");
+    assert_eq!(api.record(&id).await["status"], "running");
+
+    // Throttled at last, but an attempt before that was lost: it may have been applied. It was.
+    api.proxy.plan([Fault::drop_answer(), Fault::throttled(), Fault::throttled()]);
+    change(&api, &id, &body, Some("k")).send().await.assert_error(503, "OUTCOME_UNKNOWN");
+    assert_eq!(api.record(&id).await["status"], "completed");
+    let repeat = change(&api, &id, &body, Some("k")).send().await;
+    assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
+
+    let id = api.execution_in("running").await;
+    api.proxy.plan([Fault::internal(), Fault::internal(), Fault::internal()]);
+    change(&api, &id, &body, None).send().await.assert_error(503, "OUTCOME_UNKNOWN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_is_given_up_before_the_function_is() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    let hang = || Fault::Delay(Duration::from_secs(30));
+    let begun = tokio::time::Instant::now();
+    api.proxy.plan([hang(), hang(), hang()]);
+    change(&api, &id, &json!({ "status": "completed" }), None).send().await.assert_error(503, "OUTCOME_UNKNOWN");
+    api.proxy.plan([hang(), hang(), hang()]);
+    api.get(&path(&id)).await.assert_error(503, "STORE_UNAVAILABLE");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_repeated_and_then_given_up() {
+    let api = Api::start().await;
+    let id = api.new_execution().await;
+    for route in [path(&id), format!("/executions/{id}/transitions")] {
+        api.proxy.plan([Fault::drop_answer(), Fault::throttled()]);
+        api.get(&route).await.assert_status(200);
+        api.proxy.plan([Fault::internal(), Fault::DropRequest, Fault::throttled()]);
+        api.get(&route).await.assert_error(503, "STORE_UNAVAILABLE");
+    }
+}
