@@ -12,7 +12,9 @@ pub const DOCUMENT: &str = "/openapi.json";
 /// Where the page is.
 pub const PAGE: &str = "/docs";
 
-static SETTINGS: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from(DOCUMENT)));
+// Without "none" the page would send the document to a validator on the internet.
+static SETTINGS: LazyLock<Arc<Config<'static>>> =
+    LazyLock::new(|| Arc::new(Config::from(DOCUMENT).validator_url("none")));
 
 /// Answers a request for the documentation; `None` if it is for something else.
 #[must_use]

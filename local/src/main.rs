@@ -21,7 +21,7 @@ struct Arguments {
     /// The port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 3000, value_name = "N")]
     port: u16,
-    /// Keep the executions in this SQLite file; without it they are in memory and gone at the end
+    /// Keep the executions in this `SQLite` file; without it they are in memory and gone at the end
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
     /// An API key, its organization and, if not all, its scopes (read, write, admin); may be repeated
@@ -126,7 +126,11 @@ async fn stop() {
 
 /// One readable line per request, on standard error.
 fn log() {
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("shared", LevelFilter::INFO);
+    let filter = Targets::new().with_default(LevelFilter::ERROR).with_targets([
+        ("shared", LevelFilter::INFO),
+        ("authorizer", LevelFilter::INFO),
+        ("local", LevelFilter::INFO),
+    ]);
     let lines =
         tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr).with_filter(filter);
     tracing_subscriber::registry().with(lines).init();

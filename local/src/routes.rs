@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_path_finds_its_route_and_parameters() {
-        let operation = |method: &str, path: &str| find(method, path).map(|(route, found)| (route.operation, found));
+        fn operation<'a>(method: &str, path: &'a str) -> Option<(&'static str, Vec<(&'static str, &'a str)>)> {
+            find(method, path).map(|(route, found)| (route.operation, found))
+        }
         assert_eq!(operation("POST", "/api/v1/flows/execute"), Some(("execute_flow", vec![])));
         assert_eq!(
             operation("PATCH", "/api/v1/executions/a%2Fb"),

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use shared::clock::SystemClock;
+use shared::error::Error;
 use shared::store::Store;
 use shared::store::cursor::CursorKey;
 use tokio::net::TcpListener;
@@ -74,10 +75,13 @@ impl Server {
         };
         let table = std::env::var(shared::bootstrap::TABLE).unwrap_or_else(|_| TABLE.to_owned());
         let store = Store::new(database.config(), table, Arc::new(SystemClock));
-        store
-            .make_table()
-            .await
-            .map_err(|error| format!("the table cannot be made in the DynamoDB at {}: {error:?}", database.endpoint))?;
+        store.make_table().await.map_err(|error| {
+            let why = match error {
+                Error::Internal(description) => description,
+                _ => "it does not answer".to_owned(),
+            };
+            format!("no table can be made in the DynamoDB at {}: {why}", database.endpoint)
+        })?;
         let services = Services { store, cursors: cursor_key()? };
         Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database })
     }

@@ -177,7 +177,7 @@ impl ApiKey {
     ///
     /// Where the system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut random = [0u8; (ID_DIGITS + SECRET_DIGITS) / 2];
+        let mut random = [0u8; usize::midpoint(ID_DIGITS, SECRET_DIGITS)];
         getrandom::fill(&mut random)?;
         let digits = hex(&random);
         let (id, secret) = digits.split_at(ID_DIGITS);

@@ -79,10 +79,13 @@ pub fn cursor_key() -> Result<CursorKey, SettingError> {
 }
 
 /// One JSON line per event, with the names that Lambda's own JSON log format has, at the level that the function is set
-/// to. What libraries say is only heard from WARN on: their debug lines may show what callers sent.
+/// to. Libraries are heard from ERROR on only: their debug lines may show what callers sent, and the SDK warns of every
+/// condition that does not hold, which is this service's daily bread.
 pub fn log() {
     let level = env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("shared", level);
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::ERROR))
+        .with_targets([("shared", level), ("authorizer", level)]);
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)

@@ -109,6 +109,7 @@ pub struct Step {}
 /// One run of a flow by an agent, as the API shows it. The order of the fields is the order in the answers.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "One run of a flow by an agent."))]
 pub struct Execution {
     /// UUID, made by the service.
     #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
@@ -145,10 +146,10 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required))]
     pub completed_at: Option<Timestamp>,
     /// `completed_at - started_at` in milliseconds, unless the writer gave another value.
-    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9007199254740991_i64))]
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub duration_ms: Option<i64>,
     /// How long it may take, in seconds. Whoever watches it acts on it.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604800))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
     pub timeout_seconds: i64,
     /// Empty until the steps operation exists.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Step>))]
@@ -172,10 +173,10 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 256))]
     pub parent_execution_id: Option<String>,
     /// Tokens that models used.
-    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9007199254740991_i64))]
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub tokens_used: Option<i64>,
     /// Calls of tools.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9007199254740991_i64))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub tool_calls_count: i64,
     /// What it cost, in USD; comes back with the digits that were sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required, minimum = 0))]

@@ -29,22 +29,21 @@ const _: () = assert!(
 /// What [`Status`] says of itself: the table of transitions, made from the rule that enforces it.
 #[must_use]
 pub fn status_description() -> String {
-    let mut text =
-        "What an execution is doing, as its writers report it. `interrupted` says that nobody has heard from \
-                    the worker; it may have been alive after all and may still complete. The allowed changes:\n\n\
-                    | from | to |\n| --- | --- |\n"
-            .to_owned();
-    for from in Status::ALL {
+    let row = |from: Status| {
         let to: Vec<&str> =
             Status::ALL.into_iter().filter(|to| to.sources().contains(&from)).map(Status::as_str).collect();
         let to = if to.is_empty() { "nothing: it is terminal".to_owned() } else { to.join(", ") };
-        text.push_str(&format!("| {from} | {to} |\n"));
-    }
-    text.push_str(
-        "\n`retrying` is entered only while `retry_count` is less than `max_retries`, and adds 1 to `retry_count`. A \
+        format!("| {from} | {to} |")
+    };
+    let rows: Vec<String> = Status::ALL.into_iter().map(row).collect();
+    format!(
+        "What an execution is doing, as its writers report it. `interrupted` says that nobody has heard from the \
+         worker; it may have been alive after all and may still complete. The allowed changes:\n\n\
+         | from | to |\n| --- | --- |\n{}\n\n\
+         `retrying` is entered only while `retry_count` is less than `max_retries`, and adds 1 to `retry_count`. A \
          change to the status that the execution already has is not allowed.",
-    );
-    text
+        rows.join("\n")
+    )
 }
 
 /// What to run, and with what.
@@ -58,21 +57,21 @@ pub struct ExecuteFlowRequest {
     #[schema(value_type = crate::execution::TriggerType)]
     pub trigger_type: String,
     /// What came with the trigger. Comes back exactly as sent, like every object here; nested at most 100 levels deep.
-    #[schema(value_type = Option<Object>, default = json!({}))]
+    #[schema(default = json!({}))]
     pub trigger_data: Option<Map<String, Value>>,
     /// The inputs of the flow.
-    #[schema(value_type = Option<Object>, default = json!({}))]
+    #[schema(default = json!({}))]
     pub variables: Option<Map<String, Value>>,
     /// How urgent it is.
     #[schema(value_type = Option<crate::execution::Priority>, default = "normal")]
     pub priority: Option<String>,
     /// How long it may take, in seconds. Whoever watches it acts on it.
-    #[schema(minimum = 1, maximum = 604800, default = 300)]
+    #[schema(minimum = 1, maximum = 604_800, default = 300)]
     pub timeout_seconds: Option<i64>,
     /// How it may be retried.
     pub retry_config: Option<RetryConfig>,
     /// Whatever the caller wants to find again.
-    #[schema(value_type = Option<Object>, default = json!({}))]
+    #[schema(default = json!({}))]
     pub metadata: Option<Map<String, Value>>,
     /// When it is meant to run. Kept in the record; whoever runs it acts on it.
     #[schema(format = DateTime)]
@@ -105,37 +104,34 @@ pub struct UpdateExecutionRequest {
     /// When it ended. Without it, entering a terminal status sets the present time. Frozen in a terminal status.
     #[schema(format = DateTime)]
     pub completed_at: Option<String>,
-    /// How long it took, in milliseconds. Without it, entering a terminal status sets `completed_at - started_at`. Frozen
-    /// in a terminal status.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    /// How long it took, in milliseconds. Without it, entering a terminal status sets `completed_at - started_at`.
+    /// Frozen in a terminal status.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub duration_ms: Option<i64>,
     /// The result. Comes back exactly as sent, like every object here; nested at most 100 levels deep. Frozen in a
     /// terminal status.
-    #[schema(value_type = Option<Object>)]
     pub final_output: Option<Map<String, Value>>,
-    /// What went wrong, for people. With a status, it is also the reason of the transition. Frozen in a terminal status.
+    /// What went wrong, for people. With a status, it is also the reason of the transition. Frozen in a terminal
+    /// status.
     #[schema(max_length = 8192)]
     pub error_message: Option<String>,
     /// What went wrong, for programs. Frozen in a terminal status.
-    #[schema(value_type = Option<Object>)]
     pub error_details: Option<Map<String, Value>>,
     /// How often it was retried. May not fall and may not pass `max_retries`. Frozen in a terminal status.
     #[schema(minimum = 0, maximum = 100)]
     pub retry_count: Option<i64>,
     /// Tokens that models used.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub tokens_used: Option<i64>,
     /// Calls of tools.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub tool_calls_count: Option<i64>,
     /// What it cost, in USD. Comes back with the digits that were sent.
     #[schema(minimum = 0)]
     pub cost_estimate: Option<f64>,
     /// Measurements.
-    #[schema(value_type = Option<Object>)]
     pub performance_metrics: Option<Map<String, Value>>,
     /// Whatever the caller wants to find again.
-    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
@@ -147,7 +143,6 @@ pub struct UpdateExecutionStatusRequest {
     pub status: EndStatus,
     /// Why. Kept as `error_details`; a string `message` in it, of at most 8192 characters, is kept as `error_message`,
     /// too.
-    #[schema(value_type = Option<Object>)]
     pub error_info: Option<Map<String, Value>>,
 }
 
@@ -181,7 +176,7 @@ pub enum StuckStatus {
 
 /// A part of an execution's work. No operation reports steps yet, so there is none in any answer; when there are, these
 /// are their fields.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct Step {
     /// The step's id.
     pub step_id: Option<String>,
@@ -195,10 +190,8 @@ pub struct Step {
     #[schema(value_type = Option<Status>)]
     pub status: Option<String>,
     /// What went into it.
-    #[schema(value_type = Option<Object>)]
     pub input_data: Option<Map<String, Value>>,
     /// What came out of it.
-    #[schema(value_type = Option<Object>)]
     pub output_data: Option<Map<String, Value>>,
     /// What went wrong, for people.
     pub error_message: Option<String>,
@@ -215,7 +208,6 @@ pub struct Step {
     #[schema(minimum = 0)]
     pub retry_count: Option<i64>,
     /// Whatever the writer wants to find again.
-    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
@@ -291,8 +283,8 @@ pub struct ValidationErrors {
 /// One wrong value.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValidationError {
-    /// The way to it: `body`, `query` or `header` first, then names of fields. A text that is not JSON has the offset of
-    /// the mistake there, in characters.
+    /// The way to it: `body`, `query` or `header` first, then names of fields. A text that is not JSON has the offset
+    /// of the mistake there, in characters.
     #[schema(min_items = 1)]
     pub loc: Vec<Location>,
     /// A sentence for people.
@@ -332,7 +324,6 @@ pub enum InvalidOrKeyReused {
 #[into_params(parameter_in = Path)]
 pub struct ExecutionPath {
     /// The execution's id, a UUID. Any other text is answered 404, as an id that does not exist.
-    #[param(example = "58394a9e-4e75-8134-b8e4-afd216db1d2d")]
     pub execution_id: String,
 }
 
@@ -340,8 +331,8 @@ pub struct ExecutionPath {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct CorrelationHeader {
-    /// The caller's name for the request: it comes back in the same header and in errors, and is in every log line of the
-    /// request. Without it, or in any other form, API Gateway's id of the request is used.
+    /// The caller's name for the request: it comes back in the same header and in errors, and is in every log line of
+    /// the request. Without it, or in any other form, API Gateway's id of the request is used.
     #[param(
         rename = "x-correlation-id",
         value_type = String,
@@ -357,17 +348,16 @@ pub struct CorrelationHeader {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IdempotencyHeader {
-    /// Makes the request safe to repeat, for at least 24 hours: a repeat with the same key and body writes nothing and is
-    /// answered as the success that the first was, marked by `Idempotency-Replayed`. The same key with another body is
-    /// refused. A key counts within its organization, operation and execution.
+    /// Makes the request safe to repeat, for at least 24 hours: a repeat with the same key and body writes nothing and
+    /// is answered as the success that the first was, marked by `Idempotency-Replayed`. The same key with another body
+    /// is refused. A key counts within its organization, operation and execution.
     #[param(
         rename = "Idempotency-Key",
         value_type = String,
         required = false,
         min_length = 1,
         max_length = 255,
-        pattern = r"^[\x21-\x7e]+$",
-        example = "INV-2041"
+        pattern = r"^[\x21-\x7e]+$"
     )]
     pub idempotency_key: Option<String>,
 }
@@ -376,8 +366,8 @@ pub struct IdempotencyHeader {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IfMatchHeader {
-    /// One or more `ETag`s, or `*`: the write is done only if the execution has one of them.
-    #[param(rename = "If-Match", value_type = String, required = false, example = "\"2\"")]
+    /// One or more `ETag`s such as `"2"`, or `*`: the write is done only if the execution has one of them.
+    #[param(rename = "If-Match", value_type = String, required = false)]
     pub if_match: Option<String>,
 }
 
@@ -432,7 +422,8 @@ pub struct ExecutionNotFound(pub Error);
 }))]
 pub struct PreconditionFailed(pub Error);
 
-/// The body has more than 1 MiB, or the record would have more than 400 KB. From 10 MB on it is API Gateway's own answer.
+/// The body has more than 1 MiB, or the record would have more than 400 KB. From 10 MB on it is API Gateway's own
+/// answer.
 #[derive(Debug, ToResponse)]
 #[response(examples(
     ("body" = (value = json!({
@@ -488,7 +479,9 @@ pub struct InternalError(pub ErrorOrGatewayMessage);
 /// The store did not answer in time; try again. Or API Gateway's own answer where a function did not.
 #[derive(Debug, ToResponse)]
 #[response(
-    headers(("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")),
+    headers(
+        ("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")
+    ),
     examples(
         ("store" = (value = json!({
             "detail": "The store did not answer in time and nothing was changed: try again",
@@ -505,7 +498,9 @@ pub struct ReadUnavailable(pub ErrorOrGatewayMessage);
 /// Gateway's own answer, the write may have taken effect: repeat it with its Idempotency-Key.
 #[derive(Debug, ToResponse)]
 #[response(
-    headers(("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")),
+    headers(
+        ("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")
+    ),
     examples(
         ("store" = (value = json!({
             "detail": "The store did not answer in time and nothing was changed: try again",

@@ -49,6 +49,7 @@ impl Status {
     /// Two of them carry a guard besides: `retrying` is entered only while `retry_count < max_retries`
     /// ([`Status::counts_a_retry`]).
     #[must_use]
+    #[expect(clippy::match_same_arms, reason = "one line per row of the contract's table")]
     pub const fn sources(self) -> &'static [Self] {
         match self {
             Pending => &[],

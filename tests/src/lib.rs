@@ -3,6 +3,7 @@
 //! By default every test has an embedded DynamoDB of its own. With `RATCHET_TEST_DYNAMODB` set to an endpoint (the
 //! second tier: AWS's DynamoDB Local) every test has a table of its own there.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot go on must end the test")]
+#![expect(clippy::must_use_candidate, reason = "an assertion is made for its panic")]
 
 pub mod proxy;
 pub mod watch;
@@ -89,13 +90,12 @@ impl Api {
     pub async fn start() -> Self {
         // What went wrong inside is in the log and not in an answer: show it where a test fails.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
-        let (database, endpoint) = match std::env::var(ENDPOINT) {
-            Ok(endpoint) => (DynamoDb::at(endpoint.clone()), endpoint),
-            Err(_) => {
-                let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
-                let endpoint = database.endpoint.clone();
-                (database, endpoint)
-            }
+        let (database, endpoint) = if let Ok(endpoint) = std::env::var(ENDPOINT) {
+            (DynamoDb::at(endpoint.clone()), endpoint)
+        } else {
+            let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
+            let endpoint = database.endpoint.clone();
+            (database, endpoint)
         };
         let proxy = Proxy::start(&endpoint).await;
         let watch = Watch::default();
@@ -382,7 +382,6 @@ impl Answer {
 
     /// The problems of a refused request, as `loc: type`.
     #[track_caller]
-    #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.assert_status(422);
         let list = self.body["detail"].as_array().unwrap_or_else(|| panic!("no list of problems: {}", self.text));

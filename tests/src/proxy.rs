@@ -152,16 +152,13 @@ fn made_up(status: u16, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Reads one HTTP/1.1 message whose length its head gives; `None` at the end of the connection.
+/// Reads one HTTP/1.1 message, of a given length or in chunks; `None` at the end of the connection.
 async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Vec<u8>> {
     let mut message = std::mem::take(rest);
     loop {
-        if let Some(head) = message.windows(4).position(|window| window == b"\r\n\r\n") {
-            let length = head + 4 + content_length(message.get(..head)?);
-            if message.len() >= length {
-                *rest = message.split_off(length);
-                return Some(message);
-            }
+        if let Some(length) = message_length(&message) {
+            *rest = message.split_off(length);
+            return Some(message);
         }
         let mut part = [0u8; 16 * 1024];
         match stream.read(&mut part).await {
@@ -171,11 +168,29 @@ async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Vec<
     }
 }
 
-fn content_length(head: &[u8]) -> usize {
-    let head = String::from_utf8_lossy(head);
-    head.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .unwrap_or(0)
+/// How long the message at the beginning of `bytes` is; `None` while it is not all there.
+fn message_length(bytes: &[u8]) -> Option<usize> {
+    let body = find(bytes, 0, b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(bytes.get(..body)?).to_ascii_lowercase();
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
+    let mut end = body;
+    if header("transfer-encoding") == Some("chunked") {
+        loop {
+            let line = find(bytes, end, b"\r\n")?;
+            let size = std::str::from_utf8(bytes.get(end..line)?).ok()?;
+            let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+            end = line + 2 + size + 2;
+            if size == 0 {
+                break;
+            }
+        }
+    } else {
+        end += header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    }
+    (bytes.len() >= end).then_some(end)
+}
+
+fn find(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
+    let found = bytes.get(from..)?.windows(wanted.len()).position(|window| window == wanted)?;
+    Some(from + found)
 }

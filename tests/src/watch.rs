@@ -40,7 +40,8 @@ impl Watch {
     fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
         let Some(capacity) = capacity else { return };
         let mut seen = self.0.lock().expect("no test panics while it holds this");
-        seen.table_units += capacity.table().and_then(|table| table.capacity_units()).unwrap_or_default();
+        seen.table_units +=
+            capacity.table().and_then(aws_sdk_dynamodb::types::Capacity::capacity_units).unwrap_or_default();
         let indexes = capacity.global_secondary_indexes().into_iter().flatten();
         seen.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
     }

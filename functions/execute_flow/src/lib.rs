@@ -20,6 +20,7 @@ pub const OPERATION: &str = "execute_flow";
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "An execution that was accepted."))]
 pub struct Accepted {
     /// The new record.
     pub execution: Execution,

@@ -6,5 +6,5 @@ use shared::bootstrap::{cursor_key, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    serve(cursor_key, |store, cursors, event| list_executions::handle(store, cursors, event)).await
+    serve(cursor_key, list_executions::handle).await
 }

@@ -19,8 +19,10 @@ pub const OPERATION: &str = "list_transitions";
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "What happened to the status of an execution."))]
 pub struct Transitions {
     /// The execution.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     pub execution_id: String,
     /// Its changes of status, oldest first.
     pub transitions: Vec<Transition>,

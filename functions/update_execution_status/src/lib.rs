@@ -20,14 +20,18 @@ pub const OPERATION: &str = "update_execution_status";
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "A change of status that took effect."))]
 pub struct StatusUpdated {
     /// Always true: everything else is an error.
     pub success: bool,
     /// The execution.
+    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
     pub execution_id: String,
     /// Its status before this request took effect.
+    #[cfg_attr(feature = "openapi", schema(value_type = shared::openapi::StuckStatus))]
     pub previous_status: Status,
     /// Its status after this request took effect.
+    #[cfg_attr(feature = "openapi", schema(value_type = shared::openapi::StuckStatus))]
     pub current_status: Status,
     /// A sentence for people.
     pub message: String,

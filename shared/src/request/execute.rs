@@ -71,7 +71,7 @@ impl NewExecution {
         let agent_id = fields.string("agent_id", 1, MAX_NAME, problems);
         let parent_execution_id = fields.string("parent_execution_id", 1, MAX_NAME, problems);
         fields.finish(problems);
-        let options = request.write_options(operation, &body, problems);
+        let idempotency_key = request.idempotency_key(operation, &body, problems);
         std::mem::take(problems).finish()?;
         let required = || Error::internal("a required field was lost");
         Ok(Self {
@@ -86,7 +86,7 @@ impl NewExecution {
             scheduled_at,
             agent_id: agent_id.unwrap_or_else(|| UNASSIGNED.to_owned()),
             parent_execution_id,
-            idempotency_key: options.idempotency_key,
+            idempotency_key,
         })
     }
 }

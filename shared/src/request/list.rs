@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::execution::{MAX_INTEGER, Named, TriggerType};
 use crate::status::Status;
+use crate::store::cursor::{CursorKey, Position};
 
 /// The most executions of one page.
 pub const MAX_PAGE_SIZE: i64 = 100;
@@ -28,14 +29,14 @@ pub struct Filter {
 }
 
 /// Where a page starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// At the newest, no page named: the first step of a walk by cursor.
     Beginning,
     /// So many pages in, counted from 1.
     Page(u64),
-    /// Where the page before ended; still to be checked.
-    Cursor(String),
+    /// Below where the page before ended.
+    Cursor(Position),
 }
 
 /// A page of executions that is asked for.
@@ -56,10 +57,11 @@ impl ListQuery {
     ///
     /// Everything that is wrong with it. A parameter that does not exist is refused too: a mistyped filter must not
     /// list everything.
-    pub fn read(request: &Request) -> Result<Self, Error> {
+    pub fn read(request: &Request, cursors: &CursorKey) -> Result<Self, Error> {
         let mut problems = Problems::default();
         let mut filter = Filter::default();
         let mut page = None;
+        let mut page_text = None;
         let mut page_size = None;
         let mut cursor = None;
         for (name, text) in request.query() {
@@ -71,7 +73,10 @@ impl ListQuery {
                 }
                 "created_after" => read_time(&text).map(|time| filter.created_after = Some(time)),
                 "created_before" => read_time(&text).map(|time| filter.created_before = Some(time)),
-                "page" => integer(&text, MAX_INTEGER).map(|number| page = Some(number)),
+                "page" => {
+                    page_text = Some(text.clone());
+                    integer(&text, MAX_INTEGER).map(|number| page = Some(number))
+                }
                 "page_size" => integer(&text, MAX_PAGE_SIZE).map(|number| page_size = Some(number)),
                 "cursor" => {
                     cursor = Some(text.clone());
@@ -83,12 +88,19 @@ impl ListQuery {
                 problems.add_text("query", &name, &fault, &text);
             }
         }
-        if let (Some(page), Some(_)) = (page, &cursor) {
-            problems.add_text("query", "page", &Fault::PageWithCursor, &page.to_string());
+        if let (Some(page), Some(_)) = (&page_text, &cursor) {
+            problems.add_text("query", "page", &Fault::PageWithCursor, page);
         }
+        let position = cursor.and_then(|cursor| {
+            let position = cursors.open(&request.caller.organization, &filter, &cursor);
+            if position.is_none() {
+                problems.add_text("query", "cursor", &Fault::Cursor, &cursor);
+            }
+            position
+        });
         problems.finish()?;
-        let start = match (cursor, page) {
-            (Some(cursor), _) => Start::Cursor(cursor),
+        let start = match (position, page) {
+            (Some(position), _) => Start::Cursor(position),
             (None, Some(page)) => Start::Page(page.unsigned_abs()),
             (None, None) => Start::Beginning,
         };

@@ -201,12 +201,17 @@ impl Request {
     /// Reads If-Match and Idempotency-Key, the latter together with the body it stands for.
     pub fn write_options(&self, operation: &str, body: &Document, problems: &mut Problems) -> WriteOptions {
         WriteOptions {
-            idempotency_key: self.idempotency_key(problems).map(|key| IdempotencyKey::new(operation, key, body)),
+            idempotency_key: self.idempotency_key(operation, body, problems),
             if_match: self.if_match(problems),
         }
     }
 
-    fn idempotency_key(&self, problems: &mut Problems) -> Option<&str> {
+    /// Reads the Idempotency-Key together with the body that it stands for.
+    pub fn idempotency_key(&self, operation: &str, body: &Document, problems: &mut Problems) -> Option<IdempotencyKey> {
+        self.idempotency_key_text(problems).map(|key| IdempotencyKey::new(operation, key, body))
+    }
+
+    fn idempotency_key_text(&self, problems: &mut Problems) -> Option<&str> {
         const NAME: &str = "idempotency-key";
         let key = self.header(NAME)?;
         let fault = if key.is_empty() {

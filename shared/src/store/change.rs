@@ -54,13 +54,12 @@ impl Rule {
             rules.push(Self::Version(versions.clone()));
         }
         let retrying = change.transition.is_some_and(|transition| transition.to.counts_a_retry());
-        match change.transition {
-            Some(transition) => rules.push(Self::Transition(transition)),
-            None => {
-                let frozen = change.fields.frozen();
-                if !frozen.is_empty() {
-                    rules.push(Self::NotFinished(frozen));
-                }
+        if let Some(transition) = change.transition {
+            rules.push(Self::Transition(transition));
+        } else {
+            let frozen = change.fields.frozen();
+            if !frozen.is_empty() {
+                rules.push(Self::NotFinished(frozen));
             }
         }
         match change.fields.retry_count {
@@ -112,6 +111,9 @@ impl Rule {
                 retry_count: state.retry_count,
                 max_retries: state.max_retries,
             }),
+            Self::RetryCount { rising: true, .. } if state.retry_count >= state.max_retries => {
+                Self::RetryLeft.broken_by(state)
+            }
             Self::RetryCount { requested, rising } => {
                 let least = state.retry_count + i64::from(*rising);
                 (*requested < least || *requested > state.max_retries).then_some(Refusal::RetryCount {

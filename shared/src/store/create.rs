@@ -29,23 +29,20 @@ pub struct Created {
 /// The id of a new execution. With an Idempotency-Key it follows from the organization and the key: the put of a repeat
 /// meets the item of the first, and that is all that it takes to make no second one.
 fn new_id(organization: &str, key: Option<&IdempotencyKey>) -> Result<ExecutionId, Error> {
-    let uuid: Uuid = match key {
-        Some(key) => {
-            use sha2::{Digest, Sha256};
-            let mut hash = Sha256::new();
-            hash.update(organization.as_bytes());
-            hash.update([0]);
-            hash.update(key.key);
-            let digest: [u8; 32] = hash.finalize().into();
-            let [first_half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
-            // RFC 9562, 5.8 and B.2: a hash of one's own choice makes a version 8.
-            Builder::from_custom_bytes(first_half).into_uuid()
-        }
-        None => {
-            let mut random = [0u8; 16];
-            getrandom::fill(&mut random).map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
-            Builder::from_random_bytes(random).into_uuid()
-        }
+    let uuid: Uuid = if let Some(key) = key {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update(organization.as_bytes());
+        hash.update([0]);
+        hash.update(key.key);
+        let digest: [u8; 32] = hash.finalize().into();
+        let [first_half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
+        // RFC 9562, 5.8 and B.2: a hash of one's own choice makes a version 8.
+        Builder::from_custom_bytes(first_half).into_uuid()
+    } else {
+        let mut random = [0u8; 16];
+        getrandom::fill(&mut random).map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+        Builder::from_random_bytes(random).into_uuid()
     };
     Ok(ExecutionId::from_uuid(uuid))
 }

@@ -14,6 +14,12 @@ pub struct Expression {
     sets: Vec<String>,
 }
 
+/// What name placeholders stand for.
+type Names = HashMap<String, String>;
+
+/// What value placeholders stand for.
+type Values = HashMap<String, AttributeValue>;
+
 /// A text value.
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -87,8 +93,8 @@ impl Expression {
         (!self.sets.is_empty()).then(|| format!("SET {}", self.sets.join(", ")))
     }
 
-    /// What the name placeholders stand for.
-    pub fn into_maps(self) -> (Option<HashMap<String, String>>, Option<HashMap<String, AttributeValue>>) {
+    /// What the placeholders stand for.
+    pub fn into_maps(self) -> (Option<Names>, Option<Values>) {
         let names: HashMap<_, _> =
             self.names.into_iter().enumerate().map(|(index, name)| (format!("#{index}"), name)).collect();
         let values: HashMap<_, _> =

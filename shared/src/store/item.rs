@@ -20,6 +20,7 @@ use crate::status::Status;
 pub type Item = HashMap<String, AttributeValue>;
 
 /// The head item of a new execution. What equals its default is left out: the item is billed by its size.
+#[must_use]
 pub fn new_head(
     caller: &Caller,
     new: &NewExecution,
@@ -78,6 +79,7 @@ pub fn new_head(
 }
 
 /// How many bytes an item has, by DynamoDB's rules.
+#[must_use]
 pub fn size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
@@ -157,6 +159,10 @@ pub struct State {
 }
 
 /// Reads what decides over a write.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
 pub fn read_state(item: &Item) -> Result<State, Error> {
     let attributes = Attributes(item);
     Ok(State {
@@ -168,6 +174,10 @@ pub fn read_state(item: &Item) -> Result<State, Error> {
 }
 
 /// Reads a record.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
 pub fn read_execution(item: &Item) -> Result<Execution, Error> {
     let attributes = Attributes(item);
     let mut key = attributes.text(a::PK)?.splitn(3, '#').skip(1);
@@ -225,6 +235,10 @@ pub fn log_entry(mark: &Mark, to: Status, at: Timestamp, caller: &Caller, reason
 }
 
 /// Reads the transitions, oldest first, each with the id of its write.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
 pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error> {
     let map = |name: &str| item.get(name).and_then(|value| value.as_m().ok()).ok_or_else(|| Attributes::damaged(name));
     let versions = map(a::TRANSITION_VERSIONS)?;
@@ -271,6 +285,10 @@ pub fn key_item(key_id: &str, record: &KeyRecord) -> Item {
 }
 
 /// Reads the item of an API key.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
 pub fn read_key(item: &Item) -> Result<KeyRecord, Error> {
     let attributes = Attributes(item);
     let digest = item.get(a::KEY_DIGEST).and_then(|value| value.as_b().ok());

@@ -144,15 +144,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a cursor that is not of this query and for pages that cannot be reached or do not fit;
+    /// [`Error::Invalid`] for pages that cannot be reached or do not fit;
     /// [`Error::StoreUnavailable`].
     pub async fn list(&self, caller: &Caller, query: &ListQuery, cursors: &CursorKey) -> Result<Page, Error> {
         let organization = &caller.organization;
         let filter = &query.filter;
         let after = match &query.start {
-            Start::Cursor(cursor) => Some(
-                cursors.open(organization, filter, cursor).ok_or_else(|| refused("cursor", &Fault::Cursor, cursor))?,
-            ),
+            Start::Cursor(position) => Some(*position),
             Start::Beginning | Start::Page(_) => None,
         };
         let (page, offset) = match (&query.start, &after) {

@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn the_rings_keep_what_is_promised() {
-        assert!(KEYED.stretch >= 24 * 60 * 60 * 1000);
-        assert!(UNKEYED.stretch >= 5 * 60 * 1000);
+        const { assert!(KEYED.stretch >= 24 * 60 * 60 * 1000) };
+        const { assert!(UNKEYED.stretch >= 5 * 60 * 1000) };
     }
 
     #[test]
