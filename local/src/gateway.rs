@@ -1,7 +1,7 @@
 //! API Gateway's HTTP API, as far as a caller can see it: routes, the authorizer, payload-2.0 events, and the answers
 //! that it gives by itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub struct Gateway {
 struct FunctionResponse {
     status_code: u16,
     #[serde(default)]
-    headers: HashMap<String, String>,
+    headers: BTreeMap<String, String>,
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,

@@ -1,6 +1,6 @@
 //! From an outcome to an answer: the only place that knows HTTP's status codes and the words that a caller reads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub struct Response {
     /// HTTP's status code.
     pub status_code: u16,
     /// The headers, names in lower case.
-    pub headers: HashMap<&'static str, String>,
+    pub headers: BTreeMap<&'static str, String>,
     /// The body; absent where the answer has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -30,7 +30,7 @@ pub struct Response {
 
 impl Response {
     fn new(status_code: u16) -> Self {
-        Self { status_code, headers: HashMap::new(), body: None, is_base64_encoded: false }
+        Self { status_code, headers: BTreeMap::new(), body: None, is_base64_encoded: false }
     }
 
     /// 200 with a body.
