@@ -40,7 +40,10 @@ impl std::fmt::Display for SettingError {
 /// Reads a setting that must be there.
 fn setting(name: &str) -> Result<String, SettingError> {
     env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
-        SettingError(format!("the environment variable {name} is not set: template.yaml sets it for every function"))
+        let who = if name.starts_with("AWS_") { "Lambda" } else { "template.yaml" };
+        SettingError(format!(
+            "the environment variable {name} is not set: {who} sets it where the function is deployed"
+        ))
     })
 }
 
@@ -57,7 +60,10 @@ pub fn store() -> Result<Store, SettingError> {
         None,
         "environment",
     );
-    let endpoint = env::var("AWS_ENDPOINT_URL_DYNAMODB").or_else(|_| env::var("AWS_ENDPOINT_URL")).ok();
+    // A variable that is there and empty is how `sam local` and shells say that it is not set.
+    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"]
+        .iter()
+        .find_map(|name| env::var(name).ok().filter(|endpoint| !endpoint.is_empty()));
     let config = config(setting("AWS_REGION")?, credentials, endpoint);
     Ok(Store::new(config, setting(TABLE)?, Arc::new(SystemClock)))
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use futures_util::future::{try_join, try_join_all};
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,7 +17,7 @@ use super::attributes as a;
 use super::cursor::{CursorKey, Position};
 use super::expression::{Expression, text};
 use super::item::{Item, read_execution};
-use super::{Index, Store};
+use super::{BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT, Index, Store, timeouts};
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::execution::{Execution, Named};
@@ -407,6 +408,10 @@ impl Store {
                 .client
                 .batch_get_item()
                 .request_items(&self.table, request)
+                .customize()
+                .config_override(
+                    Builder::new().timeout_config(timeouts(BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT)),
+                )
                 .send()
                 .await
                 .map_err(|error| failed_read(&error))?;

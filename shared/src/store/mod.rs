@@ -44,6 +44,12 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);
 /// functions' own timeout of 10 s, which is less than API Gateway's 30 s: the caller gets our answer, not theirs.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_000);
 
+/// How long one attempt at a batch of records may take: up to 10 MB, on a fraction of a CPU.
+const BATCH_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// How long all attempts at a batch may take. It follows a round of queries, within the function's 10 s.
+const BATCH_OPERATION_TIMEOUT: Duration = Duration::from_millis(5_500);
+
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
@@ -121,18 +127,13 @@ impl Store {
 /// How the store calls DynamoDB: every limit explicit, for the SDK has none for attempts.
 #[must_use]
 pub fn config(region: String, credentials: Credentials, endpoint: Option<String>) -> Builder {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
     // The SDK's own first pause is a second, by far longer than what DynamoDB needs to answer again.
     let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25));
     let builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region))
         .credentials_provider(credentials)
-        .timeout_config(timeouts)
+        .timeout_config(timeouts(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
         .retry_config(retries)
         // The attempts' own timeout already bounds a stream that stalls.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -141,6 +142,14 @@ pub fn config(region: String, credentials: Credentials, endpoint: Option<String>
         Some(endpoint) => builder.endpoint_url(endpoint),
         None => builder,
     }
+}
+
+fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build()
 }
 
 fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
