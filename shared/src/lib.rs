@@ -3,6 +3,9 @@
 //! A request's way: [`request::event::Event`] -> [`endpoint::answer`] -> [`request::Request`] -> one call on
 //! [`store::Store`] -> [`response::Response`].
 
+// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
+
 pub mod auth;
 pub mod bootstrap;
 pub mod clock;

@@ -332,15 +332,9 @@ pub struct ExecutionPath {
 #[into_params(parameter_in = Header)]
 pub struct CorrelationHeader {
     /// The caller's name for the request: it comes back in the same header and in errors, and is in every log line of
-    /// the request. Without it, or in any other form, API Gateway's id of the request is used.
-    #[param(
-        rename = "x-correlation-id",
-        value_type = String,
-        required = false,
-        min_length = 1,
-        max_length = 128,
-        pattern = "^[A-Za-z0-9._-]+$"
-    )]
+    /// the request. It has 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`. Any other is not refused: API Gateway's
+    /// id of the request takes its place, as where there is none.
+    #[param(rename = "x-correlation-id", value_type = String, required = false)]
     pub correlation_id: Option<String>,
 }
 

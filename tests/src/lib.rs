@@ -57,6 +57,13 @@ impl MovedClock {
     }
 }
 
+impl MovedClock {
+    /// Moves it back, as another writer's clock that lags.
+    pub fn rewind(&self, by: Duration) {
+        self.0.fetch_sub(i64::try_from(by.as_millis()).expect("a duration of this age"), Ordering::Relaxed);
+    }
+}
+
 impl Clock for MovedClock {
     fn now(&self) -> Timestamp {
         let millis = SystemClock.now().millis() + self.0.load(Ordering::Relaxed);

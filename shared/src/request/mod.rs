@@ -151,7 +151,8 @@ impl Request {
     #[must_use]
     pub fn none_match(&self, etag: &str) -> bool {
         let tags = self.header("if-none-match").unwrap_or_default();
-        tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+        // A header that is no list of tags names nothing: the caller gets the record.
+        tags.trim() == "*" || entity_tags(tags).into_iter().flatten().any(|tag| etag.trim_matches('"') == tag.opaque)
     }
 
     /// Reads the body as JSON.
@@ -233,23 +234,43 @@ impl Request {
         if tags.trim() == "*" {
             return Some(IfMatch::Any);
         }
-        let mut versions = Vec::new();
-        for tag in tags.split(',').map(str::trim) {
-            let strong = tag.strip_prefix("W/").unwrap_or(tag);
-            let opaque = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            let Some(opaque) = opaque.filter(|opaque| !opaque.contains('"')) else {
-                problems.add_text("header", NAME, &Fault::Pattern("* or entity tags in quotes, such as \"7\""), tags);
-                return None;
-            };
+        let Some(list) = entity_tags(tags) else {
+            problems.add_text("header", NAME, &Fault::Pattern("* or entity tags in quotes, such as \"7\""), tags);
+            return None;
+        };
+        let mut versions: Vec<i64> = list
+            .into_iter()
             // A weak tag never matches here (RFC 9110, 13.1.1), nor does one in another spelling than ours.
-            let version = opaque.parse::<i64>().ok().filter(|version| version.to_string() == opaque);
-            if strong.len() == tag.len() {
-                versions.extend(version);
-            }
-        }
+            .filter(|tag| !tag.weak)
+            .filter_map(|tag| tag.opaque.parse().ok().filter(|version: &i64| version.to_string() == tag.opaque))
+            .collect();
         // More than a condition can list; nobody has that many versions of one record at hand.
         versions.truncate(50);
         Some(IfMatch::Versions(versions))
+    }
+}
+
+/// An entity tag (RFC 9110, 8.8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EntityTag<'a> {
+    weak: bool,
+    opaque: &'a str,
+}
+
+/// Reads a list of entity tags; `None` if it is none. What stands between the quotes may be anything but quotes, commas
+/// included.
+fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
+    let mut tags = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |rest| (true, rest));
+        let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        tags.push(EntityTag { weak, opaque });
+        let after = after.trim_start();
+        if after.is_empty() {
+            return Some(tags);
+        }
+        rest = after.strip_prefix(',')?.trim_start();
     }
 }
 
@@ -303,6 +324,24 @@ mod tests {
         for other in ["", "0b8f2f4e6a3b4a549a3c5f0f8f6b1d2e", &format!("{{{id}}}"), &id[1..], "é".repeat(18).as_str()]
         {
             assert!(ExecutionId::parse(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_entity_tags_is_read_with_whatever_stands_in_the_quotes() {
+        let tag = |weak: bool, opaque: &'static str| EntityTag { weak, opaque };
+        for (text, tags) in [
+            ("\"7\"", Some(vec![tag(false, "7")])),
+            (" W/\"7\" , \"a,b\",\"\" ", Some(vec![tag(true, "7"), tag(false, "a,b"), tag(false, "")])),
+            ("", None),
+            ("7", None),
+            ("\"7", None),
+            ("\"7\" \"8\"", None),
+            ("\"7\",", None),
+            ("w/\"7\"", None),
+            ("*, \"7\"", None),
+        ] {
+            assert_eq!(entity_tags(text), tags, "{text}");
         }
     }
 
