@@ -71,6 +71,19 @@ impl Clock for MovedClock {
     }
 }
 
+/// An execution to be put into the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed {
+    /// Its flow.
+    pub flow_id: &'static str,
+    /// What set it off.
+    pub trigger_type: TriggerType,
+    /// When it was made, in milliseconds after a fixed moment.
+    pub millis: i64,
+    /// The shard of the indexes that it shall fall into, if it matters.
+    pub shard: Option<u8>,
+}
+
 /// The running service.
 #[derive(Debug)]
 pub struct Api {
@@ -215,9 +228,8 @@ impl Api {
         shared::store::item::size(&output.item.expect("an execution"))
     }
 
-    /// Puts `count` executions into the table as the service would have made them, a millisecond apart: of the flows
-    /// `even` and `odd` in turn, set off by `test`, three of them by `api`.
-    pub async fn seed(&self, count: u32) {
+    /// Puts `count` executions into the table as the service would have made them, the n-th as `seed` says for n.
+    pub async fn seed(&self, count: u32, seed: impl Fn(u32) -> Seed) {
         let caller = shared::auth::Caller {
             organization: ORGANIZATION.to_owned(),
             key_id: "seed".to_owned(),
@@ -225,9 +237,9 @@ impl Api {
         };
         let items: Vec<_> = (0..count)
             .map(|number| {
-                let trigger_type = if number % (count / 3) == 1 { TriggerType::Api } else { TriggerType::Test };
+                let Seed { flow_id, trigger_type, millis, shard } = seed(number);
                 let new = NewExecution {
-                    flow_id: if number % 2 == 0 { "even" } else { "odd" }.to_owned(),
+                    flow_id: flow_id.to_owned(),
                     trigger_type,
                     trigger_data: JsonText::empty_object(),
                     variables: JsonText::empty_object(),
@@ -240,8 +252,12 @@ impl Api {
                     parent_execution_id: None,
                     idempotency_key: None,
                 };
-                let id = ExecutionId::from_uuid(uuid::Uuid::new_v4());
-                let now = Timestamp::from_millis(1_700_000_000_000 + i64::from(number)).expect("a time");
+                let mut bytes = uuid::Uuid::new_v4().into_bytes();
+                if let (Some(shard), [.., last]) = (shard, &mut bytes) {
+                    *last = shard;
+                }
+                let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
+                let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
                 let mark = Mark::new(None).expect("random numbers");
                 new_head(&caller, &new, &id, i64::from(number), now, &mark)
             })

@@ -99,9 +99,12 @@ impl<'a> Fields<'a> {
             if !is_number(text) {
                 return Err(Fault::NotANumber);
             }
+            // By its digits: a double rounds -1e-400 to zero.
+            let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+            let negative = text.starts_with('-') && mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
             match text.parse::<f64>() {
                 Ok(number) if !number.is_finite() => Err(Fault::NotFinite),
-                Ok(number) if number < 0.0 => Err(Fault::LessThan(0)),
+                Ok(_) if negative => Err(Fault::LessThan(0)),
                 Ok(_) => Ok(JsonText::from_trusted(text.to_owned())),
                 Err(_) => Err(Fault::NotANumber),
             }
