@@ -272,7 +272,7 @@ async fn a_store_that_throttles_makes_it_unavailable() {
 async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_cursor() {
     let api = Api::start().await;
     let seed = |number: u32| Seed {
-        flow_id: if number % 2 == 0 { "even" } else { "odd" },
+        flow_id: if number.is_multiple_of(2) { "even" } else { "odd" },
         trigger_type: match number {
             17 | 5_000 | 9_999 => TriggerType::Api,
             number if number % 50 == 2 => TriggerType::Event,

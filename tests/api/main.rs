@@ -1,7 +1,10 @@
 //! The tests of the API, over HTTP. One file per route, and one per promise that concerns them all.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+mod bad_input;
 mod capacity;
+mod drift;
+mod events;
 mod execute_flow;
 mod gateway;
 mod get_execution;
@@ -9,6 +12,7 @@ mod list_executions;
 mod list_transitions;
 mod lost_answers;
 mod repeats;
+mod round_trip;
 mod tenants;
 mod update_execution;
 mod update_execution_status;

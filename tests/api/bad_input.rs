@@ -1,0 +1,162 @@
+//! Whatever is wrong with a request is said, all of it at once, as a 4xx; and nothing of it is stored.
+
+mod bodies;
+mod fields;
+mod headers;
+mod ids;
+mod queries;
+mod sizes;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Api, Call, text};
+
+/// The operations that take a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Execute,
+    Update,
+    UpdateStatus,
+}
+
+use Operation::{Execute, Update, UpdateStatus};
+
+const OPERATIONS: [Operation; 3] = [Execute, Update, UpdateStatus];
+
+/// The fields that hold objects of the caller's own, each with its name in the record.
+const OBJECTS: [(Operation, &str, &str); 8] = [
+    (Execute, "trigger_data", "trigger_data"),
+    (Execute, "variables", "variables"),
+    (Execute, "metadata", "metadata"),
+    (Update, "final_output", "final_output"),
+    (Update, "error_details", "error_details"),
+    (Update, "performance_metrics", "performance_metrics"),
+    (Update, "metadata", "metadata"),
+    (UpdateStatus, "error_info", "error_details"),
+];
+
+impl Operation {
+    /// A body that is accepted, with `members` (as JSON text, or none) besides.
+    fn body(self, members: &str) -> String {
+        let required = match self {
+            Execute => r#""flow_id":"demo","trigger_type":"test""#,
+            Update => "",
+            UpdateStatus => r#""status":"failed""#,
+        };
+        let comma = if required.is_empty() || members.is_empty() { "" } else { "," };
+        format!("{{{required}{comma}{members}}}")
+    }
+}
+
+/// The service with one running execution, at which bad requests are thrown.
+struct World {
+    api: Api,
+    id: String,
+    before: Value,
+    made: AtomicU64,
+}
+
+impl World {
+    async fn start() -> Self {
+        let api = Api::start().await;
+        let id = running(&api).await;
+        let before = state(&api, &id).await;
+        Self { api, id, before, made: AtomicU64::new(1) }
+    }
+
+    /// A request of an operation, without a body yet.
+    fn call(&self, operation: Operation) -> Call {
+        call(&self.api, operation, &self.id)
+    }
+
+    /// Sends a body as JSON.
+    async fn send(&self, operation: Operation, body: impl Into<Vec<u8>>) -> Answer {
+        self.call(operation).header("content-type", "application/json").body(body.into()).send().await
+    }
+
+    /// Sends a body and ends the test unless it is refused for exactly these problems, in any order.
+    async fn assert_refused(&self, operation: Operation, body: &str, problems: &[String]) -> Answer {
+        let answer = readable(self.send(operation, body).await);
+        let shown: String = body.chars().take(300).collect();
+        assert_eq!(answer.status.as_u16(), 422, "{operation:?} {shown}: {}", answer.text);
+        let (mut found, mut expected) = (answer.problems(), problems.to_vec());
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{operation:?} {shown}");
+        answer
+    }
+
+    /// Lets an operation succeed on an execution of its own; the record afterwards, as GET shows it.
+    async fn accepted(&self, operation: Operation, members: &str) -> Answer {
+        let body = operation.body(members);
+        let shown: String = body.chars().take(300).collect();
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let id = if operation == Execute { String::new() } else { running(&self.api).await };
+        let call = call(&self.api, operation, &id).header("content-type", "application/json");
+        let answer = call.body(body).send().await;
+        assert_eq!(answer.status.as_u16(), 200, "{operation:?} {shown}: {}", answer.text);
+        let id = if operation == Execute { text(&answer.body["execution"]["id"]) } else { id };
+        let record = self.api.get(&format!("/flows/executions/{id}")).await;
+        record.assert_status(200);
+        record
+    }
+
+    /// Ends the test unless the execution is as it was at the start, and there are no others than the accepted ones.
+    async fn assert_untouched(&self) {
+        assert_eq!(state(&self.api, &self.id).await, self.before);
+        let list = self.api.get("/flows/executions?page_size=1").await;
+        assert_eq!(list.assert_status(200).body["total_count"], self.made.load(Ordering::Relaxed));
+    }
+}
+
+fn call(api: &Api, operation: Operation, id: &str) -> Call {
+    match operation {
+        Execute => api.request(Method::POST, "/flows/execute"),
+        Update => api.request(Method::PATCH, &format!("/flows/executions/{id}")),
+        UpdateStatus => api.request(Method::PATCH, &format!("/executions/{id}")),
+    }
+}
+
+/// A running execution with as many retries as there can be.
+async fn running(api: &Api) -> String {
+    let body = json!({ "flow_id": "demo", "trigger_type": "test", "retry_config": { "max_retries": 100 } });
+    let id = text(&api.execute(&body).await["id"]);
+    api.patch(&format!("/flows/executions/{id}"), &json!({ "status": "running" })).await.assert_status(200);
+    id
+}
+
+/// All that a request could have changed of an execution: the record with its version, and its transitions.
+async fn state(api: &Api, id: &str) -> Value {
+    let record = api.get(&format!("/flows/executions/{id}")).await;
+    let transitions = api.get(&format!("/executions/{id}/transitions")).await;
+    json!({
+        "record": record.assert_status(200).text,
+        "etag": record.header("etag"),
+        "transitions": transitions.assert_status(200).text,
+    })
+}
+
+/// `"a":1` for `a` and `"a":{"b":1}` for `a.b`.
+fn member(path: &str, value: &str) -> String {
+    match path.split_once('.') {
+        Some((outer, inner)) => format!("\"{outer}\":{{{}}}", member(inner, value)),
+        None => format!("\"{path}\":{value}"),
+    }
+}
+
+/// `text` with blanks after it, up to so many bytes.
+fn padded(text: &str, bytes: usize) -> String {
+    text.to_owned() + &" ".repeat(bytes - text.len())
+}
+
+/// The answer, also where it echoes a number that no double can hold: `serde_json` refuses to read that.
+fn readable(mut answer: Answer) -> Answer {
+    if answer.body.is_null() {
+        let tamed =
+            answer.text.replace("e400", "").replace("E+400", "").replace("e308", "").replace(&"0".repeat(400), "");
+        answer.body = serde_json::from_str(&tamed).unwrap_or(Value::Null);
+    }
+    answer
+}

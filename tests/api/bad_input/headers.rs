@@ -1,0 +1,359 @@
+//! Headers: Content-Type, keys, tags, names in any case, bytes that are no text.
+
+use local::routes::{ROUTES, Services};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::response::Response;
+
+use super::{Execute, OPERATIONS, Operation, Update, UpdateStatus, World, call, running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_json_by_its_content_type_or_has_none_is_read() {
+    let world = World::start().await;
+    for operation in OPERATIONS {
+        for content_type in [
+            None,
+            Some("application/json"),
+            Some("application/json; charset=utf-8"),
+            Some("application/json;charset=UTF-8"),
+            Some("Application/JSON ; Charset=\"Utf-8\""),
+            Some("application/json; profile=\"x\"; charset=utf-8"),
+            // API Gateway hands these on in base64.
+            Some("application/merge-patch+json"),
+            Some("application/vnd.acme.run+json; charset=utf-8"),
+        ] {
+            let id = running(&world.api).await;
+            let mut send = call(&world.api, operation, &id);
+            if let Some(content_type) = content_type {
+                send = send.header("content-type", content_type);
+            }
+            let answer = send.body(operation.body("")).send().await;
+            assert_eq!(answer.status.as_u16(), 200, "{operation:?} {content_type:?}: {}", answer.text);
+        }
+    }
+    // What comes in base64 means the same.
+    let send = world.call(Execute).header("content-type", "application/vnd.acme.run+json");
+    let answer = send.body(Execute.body(r#""metadata":{"é":"😀\u0000","n":1.0}"#)).send().await;
+    assert!(answer.assert_status(200).text.contains(r#""metadata":{"é":"😀\u0000","n":1.0},"#), "{}", answer.text);
+    for (body, problem) in [("", "body: missing"), ("[]", "body: model_attributes_type"), ("{", "body.1: json_invalid")]
+    {
+        let send = world.call(Execute).header("content-type", "application/vnd.acme.run+json");
+        assert_eq!(send.body(body).send().await.problems(), [problem]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_json_by_its_content_type_is_refused() {
+    let world = World::start().await;
+    for operation in OPERATIONS {
+        for content_type in [
+            &b"text/plain"[..],
+            b"text/json",
+            b"application/xml",
+            b"application/x-www-form-urlencoded",
+            b"multipart/form-data; boundary=x",
+            b"application/octet-stream",
+            b"application/jsonp",
+            b"application/x-json",
+            b"application/json-seq",
+            b"application/json; charset=latin1",
+            b"application/json; charset=utf-16",
+            b"application/json; charset=",
+            b"application/json, text/plain",
+            b"json",
+            b"+json",
+            b";",
+            b"\xff\xfe",
+            "application/jsön".as_bytes(),
+            &[b'x'; 4_000],
+        ] {
+            let send = world.call(operation).header("content-type", content_type);
+            let answer = send.body(operation.body("")).send().await;
+            answer.assert_error(415, "UNSUPPORTED_MEDIA_TYPE");
+            assert!(answer.text.len() < 1_024, "{}", answer.text);
+        }
+    }
+    world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_has_1_to_255_visible_characters() {
+    let world = World::start().await;
+    for operation in OPERATIONS {
+        for (key, kind) in [
+            (&b""[..], "string_too_short"),
+            (b"   ", "string_too_short"),
+            (&[b'k'; 256], "string_too_long"),
+            (&[b'k'; 8_000], "string_too_long"),
+            (b"a b", "string_pattern_mismatch"),
+            (b"a\tb", "string_pattern_mismatch"),
+            ("schlüssel".as_bytes(), "string_pattern_mismatch"),
+            (b"\xff", "string_pattern_mismatch"),
+        ] {
+            let send = world.call(operation).header("content-type", "application/json").header("idempotency-key", key);
+            let answer = send.body(operation.body("")).send().await;
+            assert_eq!(answer.problems(), [format!("header.idempotency-key: {kind}")], "{operation:?} {key:?}");
+        }
+    }
+    world.assert_untouched().await;
+    for operation in OPERATIONS {
+        for key in [&"k".repeat(255), "!", "~", "a,b", "\"quoted\"", "%00#{}"] {
+            let id = running(&world.api).await;
+            let send = || {
+                let send = call(&world.api, operation, &id).header("content-type", "application/json");
+                send.header("idempotency-key", key).body(operation.body("")).send()
+            };
+            send().await.assert_status(200);
+            assert_eq!(send().await.assert_status(200).header("idempotency-replayed"), Some("true"), "{key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
+    let world = World::start().await;
+    for operation in [Update, UpdateStatus] {
+        for tags in [
+            &b""[..],
+            b"2",
+            b"\"2",
+            b"2\"",
+            b"'2'",
+            b"W/2",
+            b"w/\"2\"",
+            b"\"2\" \"3\"",
+            b"\"2\";\"3\"",
+            b"\"2\",3",
+            b"*, \"2\"",
+            b"**",
+            b"\"2\"\xff",
+            &[b'"'; 7_999],
+        ] {
+            let send = world.call(operation).header("content-type", "application/json").header("if-match", tags);
+            let answer = send.body(operation.body("")).send().await;
+            assert_eq!(answer.problems(), ["header.if-match: string_pattern_mismatch"], "{tags:?}");
+        }
+        // Well-formed, and not the present tag: in other digits, of another service, too many to compare.
+        let many: Vec<String> = (3..5_000).map(|version| format!("\"{version}\"")).collect();
+        for tags in [
+            "\"1\"",
+            "W/\"2\"",
+            "\"02\"",
+            "\"+2\"",
+            "\"2.0\"",
+            "\"\"",
+            "\"9223372036854775808\"",
+            "\"é\"",
+            &many.join(","),
+        ] {
+            let send = world.call(operation).header("content-type", "application/json").header("if-match", tags);
+            send.body(operation.body("")).send().await.assert_error(412, "PRECONDITION_FAILED");
+        }
+    }
+    world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_in_the_body_and_in_the_headers_are_told_together() {
+    let world = World::start().await;
+    for (operation, body, problems) in [
+        (Execute, "{}", &["body.flow_id: missing", "body.trigger_type: missing"][..]),
+        (Update, r#"{"tokens_used":-1,"x":1}"#, &["body.tokens_used: greater_than_equal", "body.x: extra_forbidden"]),
+        (UpdateStatus, r#"{"status":"running"}"#, &["body.status: enum"]),
+    ] {
+        let send = world.call(operation).header("content-type", "application/json").header("if-match", "2");
+        let answer = send.header("idempotency-key", "a b").body(body).send().await;
+        let mut expected = problems.to_vec();
+        expected.push("header.idempotency-key: string_pattern_mismatch");
+        // What is to be made has no tag yet.
+        if operation != Execute {
+            expected.push("header.if-match: string_pattern_mismatch");
+        }
+        assert_eq!(answer.problems(), expected, "{operation:?}");
+    }
+    world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_is_named_as_its_caller_named_it() {
+    let world = World::start().await;
+    let missing = format!("/flows/executions/{}", uuid::Uuid::new_v4());
+    for id in ["a", "run-7_A.b", &"x".repeat(128)] {
+        let answer = world.api.request(Method::GET, &missing).header("x-correlation-id", id).send().await;
+        answer.assert_error(404, "EXECUTION_NOT_FOUND");
+        assert_eq!(answer.body["correlation_id"], id);
+        let send = world.call(Update).header("content-type", "application/json").header("x-correlation-id", id);
+        assert_eq!(send.body("[]").send().await.header("x-correlation-id"), Some(id));
+    }
+    let too_long = "x".repeat(129);
+    for id in [&b""[..], b"a b", b"a:b", b"a/b", b"{\"a\":1}", b"\xff", "é".as_bytes(), b"a\tb", too_long.as_bytes()] {
+        let answer = world.api.request(Method::GET, &missing).header("x-correlation-id", id).send().await;
+        answer.assert_error(404, "EXECUTION_NOT_FOUND");
+        // API Gateway's own, which `local` makes of 32 digits.
+        let given = answer.header("x-correlation-id").unwrap_or_default();
+        assert!(given.len() == 32 && given.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?}: {given}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bytes_in_a_header_break_an_answer() {
+    let world = World::start().await;
+    let paths = [
+        (Method::GET, format!("/flows/executions/{}", world.id)),
+        (Method::GET, "/flows/executions".to_owned()),
+        (Method::GET, format!("/executions/{}/transitions", world.id)),
+        // Refused whatever the headers say, so that the execution stays as it is.
+        (Method::POST, "/flows/execute".to_owned()),
+        (Method::PATCH, format!("/flows/executions/{}", world.id)),
+        (Method::PATCH, format!("/executions/{}", world.id)),
+    ];
+    let hostile: [&[u8]; 6] =
+        [b"\xff\xfe\x80", "é😀".as_bytes(), b"\xc3", b"\"\\\t\"", &[b'x'; 8_000], b"${jndi:x}%00%0d%0a{{}}"];
+    for (method, path) in paths {
+        for header in [
+            "x-correlation-id",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "prefer",
+            "content-type",
+            "accept",
+            "user-agent",
+            "authorization",
+            "cookie",
+            "x-forwarded-for",
+            "x-amzn-trace-id",
+        ] {
+            for value in hostile {
+                let mut send = world.api.request(method.clone(), &path).header(header, value);
+                if method != Method::GET {
+                    send = send.body(r#"{"unknown":1}"#);
+                }
+                let answer = send.send().await;
+                let expected: &[u16] = if method == Method::GET { &[200] } else { &[415, 422] };
+                assert!(
+                    expected.contains(&answer.status.as_u16()),
+                    "{method} {path} {header} {value:?}: {}",
+                    answer.text
+                );
+                assert!(!answer.body.is_null(), "{method} {path} {header} {value:?}");
+            }
+        }
+        for key in hostile {
+            // A second key: API Gateway joins them, and the authorizer knows no such key.
+            let answer = world.api.request(method.clone(), &path).header("x-api-key", key).send().await;
+            assert_eq!(answer.assert_status(403).body, json!({ "message": "Forbidden" }));
+        }
+    }
+    world.assert_untouched().await;
+}
+
+/// An operation's answer to an event with these headers, names as they are.
+async fn with_headers(world: &World, operation: &str, headers: Value, body: &str) -> Response {
+    let event = json!({
+        "version": "2.0",
+        "rawQueryString": "",
+        "headers": headers,
+        "pathParameters": { "execution_id": world.id },
+        "requestContext": {
+            "requestId": "JKJaXmPLvHcESHA=",
+            "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } },
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    });
+    let [route] = &ROUTES.into_iter().filter(|route| route.operation == operation).collect::<Vec<_>>()[..] else {
+        panic!("no route of {operation}")
+    };
+    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    (route.handle)(&services, serde_json::from_value(event).expect("an event")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_header_counts_in_any_case() {
+    let world = World::start().await;
+    let spellings = |name: &str| {
+        let title: Vec<String> = name.split('-').map(|part| part[..1].to_uppercase() + &part[1..]).collect();
+        [name.to_owned(), name.to_uppercase(), title.join("-")]
+    };
+    for (operation, name, value, status) in [
+        ("execute_flow", "content-type", "text/plain", 415),
+        ("execute_flow", "idempotency-key", "a b", 422),
+        ("update_execution", "content-type", "text/plain", 415),
+        ("update_execution", "if-match", "\"9\"", 412),
+        ("update_execution", "prefer", "return=minimal", 204),
+        ("update_execution_status", "if-match", "\"9\"", 412),
+        ("update_execution_status", "idempotency-key", "", 422),
+        ("get_execution", "if-none-match", "\"2\"", 304),
+        ("list_transitions", "x-correlation-id", "run-7", 200),
+    ] {
+        let body = match operation {
+            "execute_flow" => Execute.body(""),
+            "update_execution" => Update.body(""),
+            _ => UpdateStatus.body(""),
+        };
+        for name in spellings(name) {
+            let answer = with_headers(&world, operation, json!({ name.clone(): value }), &body).await;
+            assert_eq!(answer.status_code, status, "{operation} {name}: {:?}", answer.body);
+            let id = if status == 200 { value } else { "JKJaXmPLvHcESHA=" };
+            assert_eq!(answer.headers.get("x-correlation-id").map(String::as_str), Some(id), "{name}");
+        }
+    }
+    world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
+    let world = World::start().await;
+    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    for body in ["%%%", "e30", "e30==", "e3 0=", "/w==", "", "====", "é"] {
+        let event = json!({
+            "headers": { "content-type": "application/json" },
+            "pathParameters": { "execution_id": world.id },
+            "requestContext": { "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } } },
+            "body": body,
+            "isBase64Encoded": true,
+        });
+        for route in ROUTES.into_iter().filter(|route| route.method != "GET") {
+            let event = serde_json::from_value(event.clone()).expect("an event");
+            let answer = (route.handle)(&services, event).await;
+            assert_eq!(answer.status_code, 422, "{} {body}: {:?}", route.operation, answer.body);
+        }
+    }
+    world.assert_untouched().await;
+}
+
+/// What an event that API Gateway would never send does: no function may end without an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_its_parts_is_answered() {
+    let world = World::start().await;
+    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    for route in ROUTES {
+        let bare = (route.handle)(&services, serde_json::from_value(json!({})).expect("an event")).await;
+        // Without an authorizer's word nobody is served: the deployment is wrong, and not the caller.
+        assert_eq!(bare.status_code, 500, "{}", route.operation);
+        let event = json!({
+            "requestContext": { "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } } },
+        });
+        let answer = (route.handle)(&services, serde_json::from_value(event).expect("an event")).await;
+        let expected = match route.operation {
+            "list_executions" => 200,
+            "get_execution" | "list_transitions" => 404,
+            _ => 422,
+        };
+        assert_eq!(answer.status_code, expected, "{}: {:?}", route.operation, answer.body);
+    }
+    world.assert_untouched().await;
+}
+
+/// The operations by their names in this module, so that a new one is not forgotten here.
+#[test]
+fn every_route_with_a_body_is_tried() {
+    let writing: Vec<&str> = ROUTES.iter().filter(|route| route.method != "GET").map(|route| route.operation).collect();
+    let tried = OPERATIONS.map(|operation| match operation {
+        Operation::Execute => "execute_flow",
+        Operation::Update => "update_execution",
+        Operation::UpdateStatus => "update_execution_status",
+    });
+    assert_eq!(writing, tried);
+}

@@ -1,0 +1,240 @@
+//! The OpenAPI document and the code agree: its schemas say what the reader takes and what the record holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use local::routes::ROUTES;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, Api, text};
+
+use super::{openapi, openapi_operations};
+
+/// Calls an operation by its route.
+pub async fn call(api: &Api, operation: &str, id: &str, query: &str, body: Option<String>) -> Answer {
+    let route = ROUTES.iter().position(|route| route.operation == operation);
+    let route = &ROUTES[route.unwrap_or_else(|| panic!("{operation} has no route"))];
+    let method: Method = route.method.parse().expect("a method");
+    let mut call = api.request(method, &format!("{}{query}", route.path.replace("{execution_id}", id)));
+    if let Some(body) = body {
+        call = call.header("content-type", "application/json").body(body);
+    }
+    call.send().await
+}
+
+/// The schema behind references, and whether null is allowed besides.
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("no {reference}"));
+        return resolve(document, target);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let (nulls, others): (Vec<_>, Vec<_>) = choices.iter().partition(|choice| choice["type"] == "null");
+        let [other] = others[..] else { panic!("one schema and perhaps null: {schema}") };
+        return (resolve(document, other).0, !nulls.is_empty());
+    }
+    let nullable = schema["type"].as_array().is_some_and(|types| types.contains(&json!("null")));
+    (schema, nullable)
+}
+
+/// The schema of an operation's body, if it takes one.
+pub fn request_schema<'a>(document: &'a Value, operation: &'a Value) -> Option<&'a Value> {
+    let schema = operation.pointer("/requestBody/content/application~1json/schema")?;
+    Some(resolve(document, schema).0)
+}
+
+fn kind(schema: &Value) -> String {
+    let types = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let kinds: Vec<String> = types.iter().map(text).filter(|kind| kind != "null").collect();
+    let [kind] = &kinds[..] else { panic!("not one type: {schema}") };
+    kind.clone()
+}
+
+fn properties(schema: &Value) -> BTreeMap<String, Value> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties.map(|(name, schema)| (name.clone(), schema.clone())).collect()
+}
+
+fn required(schema: &Value) -> BTreeSet<String> {
+    schema["required"].as_array().into_iter().flatten().map(text).collect()
+}
+
+/// A body with the required properties alone.
+pub fn minimal(document: &Value, schema: &Value) -> Value {
+    let sample = |name: &String| {
+        let property = &schema["properties"][name];
+        let (accepted, _) = probes(document, property).into_iter().find(|(_, accepted)| *accepted).expect("a value");
+        (name.clone(), accepted)
+    };
+    Value::Object(required(schema).iter().map(sample).collect())
+}
+
+/// Values of a schema's edges: the last ones that it allows and the first ones that it does not.
+fn probes(document: &Value, schema: &Value) -> Vec<(Value, bool)> {
+    let (schema, nullable) = resolve(document, schema);
+    let mut probes = match kind(schema).as_str() {
+        "integer" => {
+            let bound = |name: &str| schema[name].as_i64().unwrap_or_else(|| panic!("no {name}: {schema}"));
+            let (least, most) = (bound("minimum"), bound("maximum"));
+            vec![
+                (json!(least), true),
+                (json!(most), true),
+                (json!(least - 1), false),
+                (json!(most + 1), false),
+                (json!("x"), false),
+            ]
+        }
+        "number" => {
+            let least = schema["minimum"].as_f64().unwrap_or_else(|| panic!("no minimum: {schema}"));
+            vec![(json!(least), true), (json!(1e308), true), (json!(least - 1e-9), false), (json!("x"), false)]
+        }
+        "string" if schema["enum"].is_array() => {
+            let names = schema["enum"].as_array().into_iter().flatten();
+            let mut probes: Vec<(Value, bool)> = names.map(|name| (name.clone(), true)).collect();
+            probes.extend([(json!("no such name"), false), (json!(""), false)]);
+            probes
+        }
+        "string" if schema["format"] == "date-time" => {
+            let times = [("2026-01-02T03:04:05Z", true), ("2026-01-02T03:04:05", false), ("2026-01-02", false)];
+            times.map(|(time, accepted)| (json!(time), accepted)).to_vec()
+        }
+        "string" => {
+            let most = schema["maxLength"].as_u64().unwrap_or_else(|| panic!("no maxLength: {schema}"));
+            let least = schema["minLength"].as_u64().unwrap_or(0);
+            let long = |length: u64| json!("é".repeat(usize::try_from(length).expect("a length")));
+            let mut probes = vec![(long(least), true), (long(most), true), (long(most + 1), false)];
+            probes.extend(least.checked_sub(1).map(|length| (long(length), false)));
+            probes
+        }
+        "object" => {
+            let mut probes = vec![(json!({}), true), (json!([]), false), (json!("x"), false)];
+            let strict = schema["additionalProperties"] == false;
+            probes.push((json!({ "no such property": 1 }), !strict));
+            for (name, property) in properties(schema) {
+                let inner = self::probes(document, &property).into_iter();
+                probes.extend(inner.map(|(value, accepted)| (json!({ name.clone(): value }), accepted)));
+            }
+            probes
+        }
+        other => panic!("a schema of type {other}: teach this test what its edges are"),
+    };
+    probes.push((Value::Null, nullable));
+    probes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reader_accepts_and_refuses_what_the_request_schemas_say() {
+    let api = Api::start().await;
+    let document = openapi();
+    // Every name that a property has anywhere: a reader that knows one which the schema hides would be found out.
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let known: BTreeSet<String> = schemas.values().flat_map(properties).map(|(name, _)| name).collect();
+    let retries = json!({ "flow_id": "demo", "trigger_type": "test", "retry_config": { "max_retries": 100 } });
+    let running = async || {
+        let id = text(&api.execute(&retries).await["id"]);
+        api.patch(&format!("/flows/executions/{id}"), &json!({ "status": "running" })).await.assert_status(200);
+        id
+    };
+    let untouched = running().await;
+    let mut tried = 0;
+    for (operation, (route, documented)) in openapi_operations(&document) {
+        let schema = request_schema(&document, &documented);
+        assert_eq!(schema.is_some(), !route.starts_with("GET "), "{operation}");
+        let Some(schema) = schema else { continue };
+        assert_eq!(documented["requestBody"]["required"], true, "{operation}");
+        assert_eq!(schema["additionalProperties"], false, "{operation}");
+        let smallest = minimal(&document, schema);
+        let with = |name: &str, value: &Value| {
+            let mut body = smallest.clone();
+            body[name] = value.clone();
+            body.to_string()
+        };
+        call(&api, &operation, &running().await, "", Some(smallest.to_string())).await.assert_status(200);
+        for name in required(schema) {
+            let mut body = smallest.clone();
+            body.as_object_mut().expect("an object").remove(&name);
+            let answer = call(&api, &operation, &untouched, "", Some(body.to_string())).await;
+            assert_eq!(answer.problems(), [format!("body.{name}: missing")], "{operation}");
+        }
+        let properties = properties(schema);
+        for (name, property) in &properties {
+            for (value, accepted) in probes(&document, property) {
+                let shown: String = format!("{operation} {name} {value}").chars().take(200).collect();
+                if accepted {
+                    let answer = call(&api, &operation, &running().await, "", Some(with(name, &value))).await;
+                    // A status may be one that this execution cannot enter: it was understood.
+                    let understood = answer.status == 200 || answer.body["error_code"] == "INVALID_STATUS_TRANSITION";
+                    assert!(understood, "{shown}: {}", answer.text);
+                } else {
+                    let answer = call(&api, &operation, &untouched, "", Some(with(name, &value))).await;
+                    assert_eq!(answer.status, 422, "{shown}: {}", answer.text);
+                    let problems = answer.problems();
+                    assert!(
+                        problems.len() == 1 && problems[0].starts_with(&format!("body.{name}")),
+                        "{shown}: {problems:?}"
+                    );
+                }
+                tried += 1;
+            }
+        }
+        for name in known.iter().filter(|name| !properties.contains_key(*name)) {
+            let answer = call(&api, &operation, &untouched, "", Some(with(name, &Value::Null))).await;
+            assert_eq!(answer.problems(), [format!("body.{name}: extra_forbidden")], "{operation}");
+        }
+    }
+    assert!(tried > 100, "only {tried} values were tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reader_accepts_and_refuses_what_the_query_parameters_say() {
+    let api = Api::start().await;
+    let document = openapi();
+    for (operation, (_, documented)) in openapi_operations(&document) {
+        let parameters = documented["parameters"].as_array().cloned().unwrap_or_default();
+        let parameters: Vec<&Value> = parameters.iter().filter(|parameter| parameter["in"] == "query").collect();
+        for parameter in &parameters {
+            let name = text(&parameter["name"]);
+            assert!(!parameter["required"].as_bool().unwrap_or(false), "{operation} {name}");
+            if name == "cursor" {
+                // Opaque: which ones are good is not a matter of its text.
+                continue;
+            }
+            let probes = probes(&document, &parameter["schema"]).into_iter().filter(|(value, _)| !value.is_null());
+            for (value, accepted) in probes {
+                let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let encoded: Vec<String> = plain.bytes().map(|byte| format!("%{byte:02x}")).collect();
+                let answer = call(&api, &operation, "", &format!("?{name}={}", encoded.concat()), None).await;
+                let expected = if accepted { 200 } else { 422 };
+                assert_eq!(answer.status, expected, "{operation} {name}={plain}: {}", answer.text);
+            }
+        }
+        if !parameters.is_empty() {
+            let names: BTreeSet<String> = parameters.iter().map(|parameter| text(&parameter["name"])).collect();
+            for other in ["id", "limit", "offset", "sort", "organization_id", "agent_id", "priority", "next_cursor"] {
+                assert!(!names.contains(other));
+                let answer = call(&api, &operation, "", &format!("?{other}=1"), None).await;
+                assert_eq!(answer.problems(), [format!("query.{other}: extra_forbidden")]);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_has_the_properties_that_its_schema_says() {
+    let api = Api::start().await;
+    let document = openapi();
+    let (schema, _) = resolve(&document, &document["components"]["schemas"]["Execution"]);
+    let names =
+        |record: &Value| -> BTreeSet<String> { record.as_object().expect("a record").keys().cloned().collect() };
+    let smallest = api.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await;
+    assert_eq!(names(&smallest), required(schema));
+    let scheduled = json!({ "flow_id": "demo", "trigger_type": "test", "scheduled_at": "2026-01-02T03:04:05Z" });
+    assert_eq!(names(&api.execute(&scheduled).await), properties(schema).into_keys().collect());
+    // null stands exactly where it is allowed.
+    for (name, value) in smallest.as_object().into_iter().flatten() {
+        let (_, nullable) = resolve(&document, &schema["properties"][name]);
+        let service_sets = ["completed_at", "duration_ms", "final_output", "error_message", "error_details"];
+        let caller_sets = ["parent_execution_id", "tokens_used", "cost_estimate"];
+        assert_eq!(value.is_null(), nullable, "{name}");
+        assert_eq!(nullable, service_sets.contains(&name.as_str()) || caller_sets.contains(&name.as_str()), "{name}");
+    }
+}
