@@ -77,8 +77,8 @@ impl Server {
         let store = Store::new(database.config(), table, Arc::new(SystemClock));
         store.make_table().await.map_err(|error| {
             let why = match error {
-                Error::Internal(description) => description,
-                _ => "it does not answer".to_owned(),
+                Error::Internal(reason) | Error::StoreUnavailable { reason } => reason,
+                other => format!("{other:?}"),
             };
             format!("no table can be made in the DynamoDB at {}: {why}", database.endpoint)
         })?;

@@ -8,9 +8,11 @@ use aws_sdk_dynamodb::config::Credentials;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -84,11 +86,25 @@ pub fn cursor_key() -> Result<CursorKey, SettingError> {
     Ok(CursorKey::new(secret.as_bytes()))
 }
 
-/// One JSON line per event, with the names that Lambda's own JSON log format has, at the level that the function is set
-/// to. Libraries are heard from ERROR on only: their debug lines may show what callers sent, and the SDK warns of every
-/// condition that does not hold, which is this service's daily bread.
+/// Logs to standard output, at the level that the function is set to.
 pub fn log() {
-    let level = env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // Lambda has one level more than we do.
+    let level = match env::var("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        Ok("FATAL") => LevelFilter::ERROR,
+        Ok(level) => level.parse().unwrap_or(LevelFilter::INFO),
+        Err(_) => LevelFilter::INFO,
+    };
+    // A second subscriber, in a test that starts several functions, changes nothing.
+    let _ = subscriber(level, std::io::stdout).try_init();
+}
+
+/// One JSON line per event, with the names that Lambda's own JSON log format has. Libraries are heard from ERROR on only:
+/// their debug lines may show what callers sent, and the SDK warns of every condition that does not hold, which is this
+/// service's daily bread.
+pub fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::ERROR))
         .with_targets([("shared", level), ("authorizer", level)]);
@@ -98,9 +114,9 @@ pub fn log() {
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
+        .with_writer(writer)
         .with_filter(filter);
-    // A second subscriber, in a test that starts several functions, changes nothing.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
+    tracing_subscriber::registry().with(lines)
 }
 
 /// Starts a function and serves until Lambda ends it. `prepare` takes what the function needs besides the store from

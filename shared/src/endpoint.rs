@@ -9,7 +9,7 @@ use crate::request::event::Event;
 use crate::response::{Response, error_code};
 
 /// By which header a request is named, there and back.
-const CORRELATION_ID: &str = "x-correlation-id";
+pub const CORRELATION_ID: &str = "x-correlation-id";
 
 /// Answers an event: hands the request to `work`, and turns whatever comes of it into a response.
 pub async fn answer<F, Fut>(operation: &'static str, clock: &dyn Clock, event: Event, work: F) -> Response
@@ -18,7 +18,7 @@ where
     Fut: Future<Output = Result<Response, Error>>,
 {
     let begun = Instant::now();
-    let correlation_id = correlation_id(&event);
+    let correlation_id = correlation_id(event.header(CORRELATION_ID), event.request_id());
     let mut who = (String::new(), String::new());
     let outcome = match Request::new(event) {
         Ok(request) => {
@@ -30,9 +30,7 @@ where
     let (response, code) = match outcome {
         Ok(response) => (response, ""),
         Err(error) => {
-            if let Error::Internal(description) = &error {
-                tracing::error!(correlation_id, description, "internal error");
-            }
+            report(&error, &correlation_id);
             (Response::error(&error, &correlation_id, clock.now()), error_code(&error))
         }
     };
@@ -50,11 +48,28 @@ where
     response.header(CORRELATION_ID, correlation_id)
 }
 
+/// Logs what an answer does not say.
+pub fn report(error: &Error, correlation_id: &str) {
+    match error {
+        Error::Internal(reason) => tracing::error!(correlation_id, reason, "internal error"),
+        Error::StoreUnavailable { reason } => tracing::warn!(correlation_id, reason, "the store is not available"),
+        Error::OutcomeUnknown { reason } => tracing::warn!(correlation_id, reason, "the outcome is unknown"),
+        Error::Invalid(_)
+        | Error::UnsupportedMediaType { .. }
+        | Error::TooLarge { .. }
+        | Error::Forbidden { .. }
+        | Error::NotFound
+        | Error::Refused(_)
+        | Error::KeyReused => {}
+    }
+}
+
 /// The caller's name for the request if it is harmless, else API Gateway's (contract, "Errors").
-fn correlation_id(event: &Event) -> String {
+#[must_use]
+pub fn correlation_id(given: Option<&str>, request_id: Option<&str>) -> String {
     let harmless = |id: &&str| {
         (1..=128).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     };
-    event.header(CORRELATION_ID).filter(harmless).or(event.request_id()).unwrap_or("unknown").to_owned()
+    given.filter(harmless).or(request_id).unwrap_or("unknown").to_owned()
 }

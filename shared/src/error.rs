@@ -37,9 +37,15 @@ pub enum Error {
     /// The Idempotency-Key was used before with another body.
     KeyReused,
     /// The store did not answer in time, or throttled; nothing was written.
-    StoreUnavailable,
+    StoreUnavailable {
+        /// For the log.
+        reason: String,
+    },
     /// The store's answer was lost and cannot be had in time: the write may have been applied, or may still be.
-    OutcomeUnknown,
+    OutcomeUnknown {
+        /// For the log.
+        reason: String,
+    },
     /// A bug. The text goes into the log and never into an answer.
     Internal(String),
 }

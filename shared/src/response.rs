@@ -149,12 +149,12 @@ impl From<&Error> for Answer {
                 "IDEMPOTENCY_KEY_REUSED",
                 "This Idempotency-Key was used before with another body: use a new key for a new request".to_owned(),
             ),
-            Error::StoreUnavailable => (
+            Error::StoreUnavailable { .. } => (
                 503,
                 "STORE_UNAVAILABLE",
                 "The store did not answer in time and nothing was changed: try again".to_owned(),
             ),
-            Error::OutcomeUnknown => (
+            Error::OutcomeUnknown { .. } => (
                 503,
                 "OUTCOME_UNKNOWN",
                 "The store's answer was lost, so that this request may have taken effect or not: repeat it with the \

@@ -341,6 +341,12 @@ async fn a_page_that_reads_its_share_is_short_and_the_next_one_goes_on() {
     // A numbered page has no cursor to go on with, so it reads as far as it takes.
     let numbered = api.get(&format!("{PATH}?trigger_type=event&page_size=5&page=4")).await;
     assert_eq!((ids(&numbered), &numbered.body["has_more"]), (pages.concat().split_off(15), &json!(false)));
+    // If each of its requests is slow, it is given up before the function is.
+    let begun = tokio::time::Instant::now();
+    api.proxy.plan((0..40).map(|_| Fault::Delay(std::time::Duration::from_millis(1_000))));
+    let slow = api.get(&format!("{PATH}?trigger_type=event&page_size=5&page=4")).await;
+    slow.assert_error(503, "STORE_UNAVAILABLE");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod gateway;
 mod get_execution;
 mod list_executions;
 mod list_transitions;
+mod logs;
 mod lost_answers;
 mod repeats;
 mod round_trip;

@@ -91,6 +91,8 @@ pub struct Api {
     pub url: String,
     /// The store's requests.
     pub watch: Watch,
+    /// The service's own store, behind the proxy.
+    pub proxied: Store,
     /// The same store past the proxy and the watch, for other writers.
     pub store: Store,
     /// What time the service thinks it is.
@@ -128,7 +130,7 @@ impl Api {
         let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
         let store = Store::new(config, table.clone(), clock.clone());
         let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
-        let services = Services { store, cursors: cursors.clone() };
+        let services = Services { store: store.clone(), cursors: cursors.clone() };
         let keys: Vec<LocalKey> =
             ["test-key=acme", "other-key=other", "reader=acme:read", "writer=acme:write", "second-key=acme"]
                 .iter()
@@ -140,6 +142,7 @@ impl Api {
         Self {
             url,
             watch,
+            proxied: store,
             store: direct,
             clock,
             proxy,

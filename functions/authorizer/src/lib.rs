@@ -7,9 +7,12 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use shared::auth::{ApiKey, Caller};
-use shared::error::Error;
+use shared::endpoint;
 use shared::request::event::AuthorizerEvent;
 use shared::store::Store;
+
+/// The function's name, in logs.
+pub const OPERATION: &str = "authorizer";
 
 /// The answer, in API Gateway's simple form.
 #[derive(Debug, Serialize)]
@@ -45,17 +48,20 @@ impl From<Unanswered> for lambda_runtime::Diagnostic {
 ///
 /// [`Unanswered`] where the store is away: neither yes nor no would be true, and either would be kept.
 pub async fn handle(store: &Store, event: AuthorizerEvent) -> Result<Authorization, Unanswered> {
-    let Some(key) = event.api_key().and_then(ApiKey::parse) else { return Ok(Authorization::of(None)) };
+    let correlation_id = endpoint::correlation_id(event.header(endpoint::CORRELATION_ID), event.request_id());
+    let Some(key) = event.api_key().and_then(ApiKey::parse) else {
+        // Not its text: it may be a secret of something else.
+        tracing::info!(operation = OPERATION, authorized = false, correlation_id);
+        return Ok(Authorization::of(None));
+    };
     match store.api_key(key.id()).await {
         Ok(record) => {
             let caller = record.and_then(|record| record.admit(&key, store.clock().now()));
-            tracing::info!(operation = "authorizer", key = key.id(), authorized = caller.is_some());
+            tracing::info!(operation = OPERATION, authorized = caller.is_some(), key = key.id(), correlation_id);
             Ok(Authorization::of(caller.as_ref()))
         }
         Err(error) => {
-            if let Error::Internal(description) = &error {
-                tracing::error!(description, "internal error");
-            }
+            endpoint::report(&error, &correlation_id);
             Err(Unanswered)
         }
     }

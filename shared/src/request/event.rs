@@ -38,11 +38,7 @@ impl Event {
     /// The value of a header, by its name in any case. API Gateway joins repeated ones with a comma.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .as_ref()?
-            .iter()
-            .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        header(self.headers.as_ref()?, name)
     }
 
     /// A part of the path, by its name in the route.
@@ -91,6 +87,8 @@ impl Event {
 #[serde(rename_all = "camelCase", default)]
 pub struct AuthorizerEvent {
     identity_source: Option<Vec<String>>,
+    headers: Option<HashMap<String, String>>,
+    request_context: RequestContext,
 }
 
 impl AuthorizerEvent {
@@ -99,4 +97,21 @@ impl AuthorizerEvent {
     pub fn api_key(&self) -> Option<&str> {
         self.identity_source.as_ref()?.first().map(String::as_str)
     }
+
+    /// The value of a header, by its name in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(self.headers.as_ref()?, name)
+    }
+
+    /// API Gateway's id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_context.request_id.as_deref()
+    }
+}
+
+fn header<'a>(headers: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
 }

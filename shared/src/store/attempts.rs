@@ -89,7 +89,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     match failed_read(error) {
-        Error::StoreUnavailable if attempts.any_lost() || may_have_been_applied(error) => Error::OutcomeUnknown,
+        Error::StoreUnavailable { reason } if attempts.any_lost() || may_have_been_applied(error) => {
+            Error::OutcomeUnknown { reason }
+        }
         error => error,
     }
 }
@@ -108,16 +110,11 @@ where
         _ => false,
     };
     // The code and DynamoDB's message name tables and attributes, never a value; they go into the log alone.
-    let description = match error.code() {
+    let reason = match error.code() {
         Some(code) => format!("DynamoDB: {code}: {}", error.message().unwrap_or_default()),
         None => format!("DynamoDB: {}", chain(error)),
     };
-    if bug {
-        Error::internal(description)
-    } else {
-        tracing::warn!(reason = description, "the store did not answer");
-        Error::StoreUnavailable
-    }
+    if bug { Error::Internal(reason) } else { Error::StoreUnavailable { reason } }
 }
 
 /// The last attempt; those before it are the business of [`Attempts`]. An operation that ran out of time never gets to

@@ -265,7 +265,11 @@ impl Write<'_> {
         // An earlier attempt may still be on its way, and be applied once the state has changed. A refusal is only
         // told where that cannot happen.
         let settled = self.rules.iter().any(|rule| rule.broken_by(&state).is_some() && rule.broken_for_good(&state));
-        if attempts.any_lost() && !settled { Err(Error::OutcomeUnknown) } else { Err(refusal.into()) }
+        if attempts.any_lost() && !settled {
+            let reason = "refused, but an attempt before that was lost and may still be applied".to_owned();
+            return Err(Error::OutcomeUnknown { reason });
+        }
+        Err(refusal.into())
     }
 
     /// This change's entry in the log.

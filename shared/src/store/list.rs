@@ -6,6 +6,7 @@
 //! once; the records themselves are read consistently, and one that left the status asked for is not shown.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
@@ -26,6 +27,9 @@ use crate::request::problems::{Fault, Problems};
 
 /// Up to where executions are counted, and reached by page number.
 pub const WINDOW: usize = 10_000;
+
+/// How long a list may take in all: less than the function, so that the caller gets an answer of ours.
+const LIST_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// How many bytes of records one answer may carry. Lambda returns at most 6 MiB, in which the body stands as a JSON
 /// string: its quotes and backslashes count twice ([`weight`]).
@@ -148,6 +152,13 @@ impl Store {
     /// [`Error::Invalid`] for pages that cannot be reached or do not fit;
     /// [`Error::StoreUnavailable`].
     pub async fn list(&self, caller: &Caller, query: &ListQuery, cursors: &CursorKey) -> Result<Page, Error> {
+        // Each request has its own limit, but a search may take many of them, one after the other.
+        tokio::time::timeout(LIST_TIMEOUT, self.page(caller, query, cursors))
+            .await
+            .unwrap_or_else(|_| Err(Error::StoreUnavailable { reason: "the list took too long".to_owned() }))
+    }
+
+    async fn page(&self, caller: &Caller, query: &ListQuery, cursors: &CursorKey) -> Result<Page, Error> {
         let organization = &caller.organization;
         let filter = &query.filter;
         let after = match &query.start {
@@ -397,7 +408,7 @@ impl Store {
         let mut asked = keys;
         for tries in 0..BATCH_TRIES {
             if tries > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(25 << tries)).await;
+                tokio::time::sleep(Duration::from_millis(25 << tries)).await;
             }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut asked)))
@@ -421,8 +432,7 @@ impl Store {
                 return Ok(found);
             }
         }
-        tracing::warn!(left = asked.len(), "the store left keys of a batch unprocessed");
-        Err(Error::StoreUnavailable)
+        Err(Error::StoreUnavailable { reason: format!("{} keys of a batch were left unprocessed", asked.len()) })
     }
 }
 
