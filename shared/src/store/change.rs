@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use super::attempts::{Attempts, failed_write, is_too_large};
 use super::attributes as a;
 use super::expression::{Expression, number, text};
-use super::item::{Item, State, log_entry, read_execution, read_state, read_transitions};
+use super::item::{self, Item, State, log_entry, read_execution, read_state, read_transitions};
 use super::marks::{Mark, Seen};
 use super::{MAX_ITEM, Store};
 use crate::auth::Caller;
@@ -304,6 +304,12 @@ fn field_values(fields: &FieldUpdates) -> Vec<(&'static str, AttributeValue)> {
     .collect()
 }
 
+/// How many bytes the attributes of a change of fields have.
+fn fields_size(fields: &FieldUpdates) -> usize {
+    let attributes = field_values(fields).into_iter().map(|(name, value)| (name.to_owned(), value));
+    item::size(&attributes.collect())
+}
+
 impl Store {
     /// Changes an execution: its status, its fields, or both, if every rule allows it. One request.
     ///
@@ -313,6 +319,12 @@ impl Store {
     /// [`Error::StoreUnavailable`]: nothing was written, and it may be tried again. [`Error::OutcomeUnknown`]: it may
     /// have been written, or may still be.
     pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
+        let size = fields_size(&change.fields);
+        let too_large = Error::TooLarge { what: Large::Update, size, limit: MAX_ITEM };
+        if size > MAX_ITEM {
+            // No record can hold it, and how DynamoDB says so depends on where it notices.
+            return Err(too_large);
+        }
         let mark = Mark::new(change.options.idempotency_key.as_ref())
             .map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
         let write = Write { caller, id, change, rules: Rule::all(change), mark, now: self.clock.now() };
@@ -346,11 +358,7 @@ impl Store {
                     return write.refused(failed.item(), &attempts);
                 }
                 if is_too_large(&error) {
-                    let sent: usize = field_values(&change.fields)
-                        .into_iter()
-                        .map(|(name, value)| super::item::size(&Item::from([(name.to_owned(), value)])))
-                        .sum();
-                    return Err(Error::TooLarge { what: Large::Update, size: sent, limit: MAX_ITEM });
+                    return Err(too_large);
                 }
                 Err(failed_write(&error, &attempts))
             }
