@@ -172,17 +172,17 @@ impl Api {
 
     /// A GET.
     pub async fn get(&self, path: &str) -> Answer {
-        self.request(Method::GET, path).send().await
+        self.caller().get(path).await
     }
 
     /// A POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::POST, path).json(body).send().await
+        self.caller().post(path, body).await
     }
 
     /// A PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::PATCH, path).json(body).send().await
+        self.caller().patch(path, body).await
     }
 
     /// A new execution of flow `flow`; its record.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use futures_util::future::{try_join, try_join_all};
 use serde_json::value::{RawValue, to_raw_value};
@@ -288,28 +289,32 @@ impl Store {
         }
     }
 
-    /// Reads the next entries of a shard.
-    async fn read_on(&self, search: &Search<'_>, shard: &mut Shard, limit: usize) -> Result<Vec<String>, Error> {
+    /// A query of a partition of an index, newest first from `high` down, and the placeholder of the order in it.
+    fn query(&self, search: &Search<'_>, partition: &str, high: &str, limit: usize) -> (QueryFluentBuilder, String) {
         let mut expression = Expression::default();
-        let order = expression.name(a::ORDER);
-        let key_condition = key_condition(&mut expression, search, &shard.partition, &shard.high);
+        let (key, order) = (expression.name(search.index.partition_key()), expression.name(a::ORDER));
+        let partition = expression.value(text(partition));
+        let (low, high) = (expression.value(text(&search.low)), expression.value(text(high)));
         let remaining = search.remaining(&mut expression);
         let (names, values) = expression.into_maps();
-        let output = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(search.index.name())
-            .key_condition_expression(key_condition)
+            .key_condition_expression(format!("{key} = {partition} AND {order} BETWEEN {low} AND {high}"))
             .set_filter_expression(remaining)
-            .projection_expression(order)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(values)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| failed_read(&error))?;
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        (query, order)
+    }
+
+    /// Reads the next entries of a shard.
+    async fn read_on(&self, search: &Search<'_>, shard: &mut Shard, limit: usize) -> Result<Vec<String>, Error> {
+        let (query, order) = self.query(search, &shard.partition, &shard.high, limit);
+        let output = query.projection_expression(order).send().await.map_err(|error| failed_read(&error))?;
         shard.low = output.last_evaluated_key.as_ref().map(entry_order).transpose()?;
         if let Some(low) = &shard.low {
             shard.high = below(low);
@@ -361,25 +366,8 @@ impl Store {
         high: &str,
         limit: usize,
     ) -> Result<(usize, usize, Option<String>), Error> {
-        let mut expression = Expression::default();
-        let key_condition = key_condition(&mut expression, search, partition, high);
-        let remaining = search.remaining(&mut expression);
-        let (names, values) = expression.into_maps();
-        let output = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(search.index.name())
-            .key_condition_expression(key_condition)
-            .set_filter_expression(remaining)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
-            .scan_index_forward(false)
-            .select(Select::Count)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| failed_read(&error))?;
+        let (query, _) = self.query(search, partition, high, limit);
+        let output = query.select(Select::Count).send().await.map_err(|error| failed_read(&error))?;
         let goes_on = output.last_evaluated_key.as_ref().map(entry_order).transpose()?.map(|low| below(&low));
         let number = |count: i32| usize::try_from(count).unwrap_or(0);
         Ok((number(output.count), number(output.scanned_count), goes_on.filter(|high| *high >= search.low)))
@@ -434,13 +422,6 @@ impl Store {
         }
         Err(Error::StoreUnavailable { reason: format!("{} keys of a batch were left unprocessed", asked.len()) })
     }
-}
-
-fn key_condition(expression: &mut Expression, search: &Search<'_>, partition: &str, high: &str) -> String {
-    let (key, order) = (expression.name(search.index.partition_key()), expression.name(a::ORDER));
-    let partition = expression.value(text(partition));
-    let (low, high) = (expression.value(text(&search.low)), expression.value(text(high)));
-    format!("{key} = {partition} AND {order} BETWEEN {low} AND {high}")
 }
 
 fn entry_order(entry: &HashMap<String, AttributeValue>) -> Result<String, Error> {
