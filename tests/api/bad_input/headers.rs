@@ -13,6 +13,7 @@ async fn what_is_json_by_its_content_type_or_has_none_is_read() {
     for operation in OPERATIONS {
         for content_type in [
             None,
+            Some(""),
             Some("application/json"),
             Some("application/json; charset=utf-8"),
             Some("application/json;charset=UTF-8"),
@@ -72,6 +73,11 @@ async fn what_is_not_json_by_its_content_type_is_refused() {
             answer.assert_error(415, "UNSUPPORTED_MEDIA_TYPE");
             assert!(answer.text.len() < 1_024, "{}", answer.text);
         }
+    }
+    // Without a body it is the body that is missing, whatever its type would have been.
+    for content_type in ["text/plain", "application/json", ""] {
+        let answer = world.call(Execute).header("content-type", content_type).send().await;
+        assert_eq!(answer.problems(), ["body: missing"], "{content_type}");
     }
     world.assert_untouched().await;
 }
