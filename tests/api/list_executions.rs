@@ -339,6 +339,8 @@ async fn a_page_that_reads_its_share_is_short_and_the_next_one_goes_on() {
     let unique: HashSet<&String> = pages.iter().flatten().collect();
     assert_eq!(unique.len(), 20);
     // A numbered page has no cursor to go on with, so it reads as far as it takes.
+    let first_by_number = api.get(&format!("{PATH}?trigger_type=event&page_size=50&page=1")).await;
+    assert_eq!(ids(&first_by_number), pages.concat());
     let numbered = api.get(&format!("{PATH}?trigger_type=event&page_size=5&page=4")).await;
     assert_eq!((ids(&numbered), &numbered.body["has_more"]), (pages.concat().split_off(15), &json!(false)));
     // If each of its requests is slow, it is given up before the function is.

@@ -155,7 +155,8 @@ impl Fault {
                     .to_owned()
             }
             Self::PageTooFar => {
-                "Pages beyond the first 10000 executions are reached by cursor: pass next_cursor as cursor".to_owned()
+                "This page is too far into the list for a number: start without page, and pass next_cursor as cursor"
+                    .to_owned()
             }
             Self::PageWithCursor => "Pass either page or cursor: a cursor already says where it goes on".to_owned(),
             Self::PageTooLarge(fitting) => format!(

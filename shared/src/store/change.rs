@@ -258,8 +258,7 @@ impl Write<'_> {
             None => {}
         }
         let state = read_state(item)?;
-        let broken = self.rules.iter().find_map(|rule| Some((rule, rule.broken_by(&state)?)));
-        let Some((_, refusal)) = broken else {
+        let Some(refusal) = self.rules.iter().find_map(|rule| rule.broken_by(&state)) else {
             return Err(Error::internal("the store refused a write that no rule refuses"));
         };
         // An earlier attempt may still be on its way, and be applied once the state has changed. A refusal is only

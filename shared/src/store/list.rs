@@ -185,8 +185,10 @@ impl Store {
             }
         }
 
-        let found = self.find(&search, offset + query.page_size + 1, offset > 0).await?;
-        if offset > 0 && found.frontier.is_some() && found.orders.len() <= offset {
+        // Numbered pages are of equal size: a short one would hide what it leaves out from those that count on it.
+        let numbered = matches!(query.start, Start::Page(_));
+        let found = self.find(&search, offset + query.page_size + 1, numbered).await?;
+        if numbered && found.frontier.is_some() && found.orders.len() < offset + query.page_size {
             return Err(refused("page", &Fault::PageTooFar, &page.to_string()));
         }
         let complete = offset == 0 && !found.more && found.frontier.is_none() && after.is_none();
@@ -218,8 +220,7 @@ impl Store {
             }
             last_shown = Some(order.as_str());
         }
-        if cut && matches!(query.start, Start::Page(_)) {
-            // Numbered pages are of equal size: a short one would hide what it leaves out from those that count on it.
+        if cut && numbered {
             let fault = Fault::PageTooLarge(executions.len());
             return Err(refused("page_size", &fault, &query.page_size.to_string()));
         }
@@ -262,7 +263,7 @@ impl Store {
             .collect();
         let mut orders: Vec<String> = Vec::new();
         loop {
-            // A shard that is known to below the last entry wanted has nothing to add.
+            // A shard that is known to a place below the last entry wanted has nothing to add.
             let last_wanted = wanted.checked_sub(1).and_then(|last| orders.get(last)).cloned();
             let useful = |shard: &&mut Shard| match (&shard.low, &last_wanted) {
                 (Some(low), Some(last)) => low > last,
