@@ -122,20 +122,20 @@ const KEY_ID: &str = "key_id";
 const SCOPES: &str = "scopes";
 
 impl Caller {
-    /// From the authorizer's context in an event.
+    /// From the authorizer's context in an event, by the names in it.
     ///
     /// # Errors
     ///
     /// [`Error::Internal`]: without a context the route was deployed without its authorizer, and nobody is served.
-    pub fn from_context(context: &HashMap<String, String>) -> Result<Self, Error> {
-        let field = |name: &str| context.get(name).ok_or_else(|| Error::internal("no authorizer context in the event"));
+    pub fn from_context<'a>(context: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Error> {
+        let field = |name: &str| context(name).ok_or_else(|| Error::internal("no authorizer context in the event"));
         let organization = field(ORGANIZATION_ID)?;
         if !is_organization(organization) {
             return Err(Error::internal("the authorizer context names no organization"));
         }
         Ok(Self {
-            organization: organization.clone(),
-            key_id: field(KEY_ID)?.clone(),
+            organization: organization.to_owned(),
+            key_id: field(KEY_ID)?.to_owned(),
             scopes: Scopes::parse(field(SCOPES)?)
                 .map_err(|_| Error::internal("the authorizer context has no scopes"))?,
         })

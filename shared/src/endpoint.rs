@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::request::Request;
 use crate::request::event::Event;
-use crate::response::{Response, error_code};
+use crate::response::Response;
 
 /// By which header a request is named, there and back.
 pub const CORRELATION_ID: &str = "x-correlation-id";
@@ -28,10 +28,11 @@ where
         Err(error) => Err(error),
     };
     let (response, code) = match outcome {
-        Ok(response) => (response, ""),
+        Ok(response) => (response, None),
         Err(error) => {
             report(&error, &correlation_id);
-            (Response::error(&error, &correlation_id, clock.now()), error_code(&error))
+            let (response, code) = Response::error(&error, &correlation_id, clock.now());
+            (response, Some(code))
         }
     };
     let (organization, key) = who;
@@ -39,7 +40,7 @@ where
     tracing::info!(
         operation,
         status = response.status_code,
-        error = (!code.is_empty()).then_some(code),
+        error = code,
         ms = milliseconds,
         organization,
         key,

@@ -74,9 +74,9 @@ impl Response {
         if replayed { self.header("idempotency-replayed", "true") } else { self }
     }
 
-    /// The answer to a request that was not done (contract, "Errors").
+    /// The answer to a request that was not done (contract, "Errors"), and its `error_code` for the log.
     #[must_use]
-    pub fn error(error: &Error, correlation_id: &str, now: Timestamp) -> Self {
+    pub fn error(error: &Error, correlation_id: &str, now: Timestamp) -> (Self, &'static str) {
         let answer = Answer::from(error);
         let body = match error {
             Error::Invalid(problems) => serde_json::to_string(&ValidationErrorBody { detail: problems }),
@@ -90,14 +90,11 @@ impl Response {
         let mut response = Self::new(answer.status).header("content-type", "application/json");
         // These bodies hold strings and checked JSON alone.
         response.body = Some(body.unwrap_or_else(|_| r#"{"detail":"Internal error"}"#.to_owned()));
-        if answer.status == 503 { response.header("retry-after", RETRY_AFTER) } else { response }
+        if answer.status == 503 {
+            response = response.header("retry-after", RETRY_AFTER);
+        }
+        (response, answer.code)
     }
-}
-
-/// The `error_code` of an error, also for the log.
-#[must_use]
-pub fn error_code(error: &Error) -> &'static str {
-    Answer::from(error).code
 }
 
 #[derive(Serialize)]

@@ -44,7 +44,7 @@ pub struct StatusUpdated {
 /// None: whatever happens is an answer.
 pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
     Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        let (_, change) = update_status::read(OPERATION, &request)?;
+        let change = update_status::read(OPERATION, &request)?;
         let changed = store.change(&request.caller, &request.execution_id()?, &change).await?;
         let etag = changed.execution.etag();
         // From the log and not from the record: a repeat is answered as the success that it was.

@@ -3,6 +3,7 @@
 //! Only what the service uses is read, and nothing in it can fail the parse: a header that is no ASCII, a path that is
 //! no URL or a body that is no base64 is the caller's mistake and gets an answer (docs/adr/0002).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use base64::Engine;
@@ -59,26 +60,18 @@ impl Event {
         self.request_context.request_id.as_deref()
     }
 
-    /// What the authorizer said of the caller; empty where the route has no authorizer.
+    /// What the authorizer said of the caller under this name; nothing where the route has no authorizer.
     #[must_use]
-    pub fn authorizer_context(&self) -> HashMap<String, String> {
-        let context = self.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.lambda.as_ref());
-        context
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect()
+    pub fn authorizer(&self, name: &str) -> Option<&str> {
+        self.request_context.authorizer.as_ref()?.lambda.as_ref()?.get(name)?.as_str()
     }
 
     /// The body's bytes. A body that claims to be base64 and is not is taken as it stands: it will not be JSON either.
     #[must_use]
-    pub fn body(&self) -> Vec<u8> {
-        let body = self.body.as_deref().unwrap_or_default();
-        if self.is_base64_encoded {
-            STANDARD.decode(body).unwrap_or_else(|_| body.as_bytes().to_vec())
-        } else {
-            body.as_bytes().to_vec()
-        }
+    pub fn body(&self) -> Cow<'_, [u8]> {
+        let body = self.body.as_deref().unwrap_or_default().as_bytes();
+        let decoded = if self.is_base64_encoded { STANDARD.decode(body).ok() } else { None };
+        decoded.map_or(Cow::Borrowed(body), Cow::Owned)
     }
 }
 

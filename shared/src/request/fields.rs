@@ -146,7 +146,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn read_string(text: &str, least: usize, most: usize) -> Result<String, Fault> {
+/// Reads a string of `least` to `most` characters.
+///
+/// # Errors
+///
+/// Which of it the text is not.
+pub fn read_string(text: &str, least: usize, most: usize) -> Result<String, Fault> {
     let value = json::string(text).ok_or(Fault::NotAString)?;
     let length = value.chars().count();
     if length < least {

@@ -111,7 +111,7 @@ impl Request {
     ///
     /// [`Error::Internal`] where no authorizer has spoken.
     pub fn new(event: Event) -> Result<Self, Error> {
-        Ok(Self { caller: Caller::from_context(&event.authorizer_context())?, event })
+        Ok(Self { caller: Caller::from_context(|name| event.authorizer(name))?, event })
     }
 
     /// A header's value.
@@ -171,32 +171,27 @@ impl Request {
             let content_type = content_type.chars().take(128).collect();
             return Err(Error::UnsupportedMediaType { content_type });
         }
-        let refuse = |loc: Vec<problems::Loc>, fault: Fault, input: &str| {
-            let mut problems = Problems::default();
-            problems.add(loc, &fault, input);
-            problems.finish().err().unwrap_or_else(|| Error::internal("a problem was lost"))
-        };
         let body = || problems::Loc::from("body");
         let text = match std::str::from_utf8(&bytes) {
             Ok(text) => text,
             Err(error) => {
                 let position = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
                 let loc = vec![body(), problems::Loc::Offset(position.chars().count())];
-                return Err(refuse(loc, Fault::NotJson("Invalid UTF-8"), "{}"));
+                return Err(Fault::NotJson("Invalid UTF-8").alone(loc, "{}"));
             }
         };
         if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
-            return Err(refuse(vec![body()], Fault::Missing, "null"));
+            return Err(Fault::Missing.alone(vec![body()], "null"));
         }
         let document = json::parse(text).map_err(|error| {
             let place = match (error.reason, error.member) {
                 (json::TOO_DEEP, Some(member)) => problems::Loc::Name(member),
                 _ => problems::Loc::Offset(error.position),
             };
-            refuse(vec![body(), place], Fault::NotJson(error.reason), "{}")
+            Fault::NotJson(error.reason).alone(vec![body(), place], "{}")
         })?;
         if document.members().is_none() {
-            return Err(refuse(vec![body()], Fault::NotAModel, document.text()));
+            return Err(Fault::NotAModel.alone(vec![body()], document.text()));
         }
         Ok(document)
     }

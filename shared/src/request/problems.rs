@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::error::Error;
 use crate::execution::Named;
 use crate::json::JsonText;
 
@@ -95,6 +96,22 @@ impl Fault {
     #[must_use]
     pub fn not_one_of<T: Named>(allowed: &[T]) -> Self {
         Self::NotOneOf(allowed.iter().map(|value| value.name()).collect())
+    }
+
+    /// The error of a request that has this fault and no other. `input` is JSON text.
+    #[must_use]
+    pub fn alone(&self, loc: Vec<Loc>, input: &str) -> Error {
+        Error::Invalid(vec![self.at(loc, input)])
+    }
+
+    /// The error of a request in which this query parameter has this fault, and nothing else is wrong.
+    #[must_use]
+    pub fn of_parameter(&self, name: &str, input: &str) -> Error {
+        self.alone(vec!["query".into(), name.into()], &quote(input))
+    }
+
+    fn at(&self, loc: Vec<Loc>, input: &str) -> Problem {
+        Problem { loc, msg: self.message(), kind: self.kind(), input: echo(input), ctx: self.context() }
     }
 
     fn kind(&self) -> &'static str {
@@ -243,13 +260,7 @@ impl Problems {
             self.unlisted += 1;
             return;
         }
-        self.list.push(Problem {
-            loc,
-            msg: fault.message(),
-            kind: fault.kind(),
-            input: echo(input),
-            ctx: fault.context(),
-        });
+        self.list.push(fault.at(loc, input));
     }
 
     /// Adds a problem of a query parameter or a header. `input` is the text as sent.
@@ -262,17 +273,11 @@ impl Problems {
     /// # Errors
     ///
     /// All the problems, if there is one.
-    pub fn finish(mut self) -> Result<(), crate::error::Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
         if self.unlisted > 0 {
-            self.list.push(Problem {
-                loc: vec!["body".into()],
-                msg: Fault::More(self.unlisted).message(),
-                kind: Fault::More(self.unlisted).kind(),
-                input: JsonText::from_trusted("null".to_owned()),
-                ctx: None,
-            });
+            self.list.push(Fault::More(self.unlisted).at(vec!["body".into()], "null"));
         }
-        if self.list.is_empty() { Ok(()) } else { Err(crate::error::Error::Invalid(self.list)) }
+        if self.list.is_empty() { Ok(()) } else { Err(Error::Invalid(self.list)) }
     }
 }
 

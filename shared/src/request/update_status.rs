@@ -1,5 +1,6 @@
 //! The body of update execution status.
 
+use super::fields::read_string;
 use super::problems::{Fault, Problems};
 use super::update::{Change, FieldUpdates, MAX_ERROR_MESSAGE, RequestedTransition};
 use super::{Request, fields};
@@ -25,7 +26,7 @@ pub fn scope(target: Status) -> Scope {
 /// # Errors
 ///
 /// Everything that is wrong with it; [`Error::Forbidden`] for the scope.
-pub fn read(operation: &str, request: &Request) -> Result<(Status, Change), Error> {
+pub fn read(operation: &str, request: &Request) -> Result<Change, Error> {
     // Whoever may not even cancel learns nothing of the body.
     request.caller.require(Scope::Write)?;
     let body: Document = request.json()?;
@@ -39,17 +40,19 @@ pub fn read(operation: &str, request: &Request) -> Result<(Status, Change), Erro
     // A string `message` in it is what people shall read.
     let info = error_details.as_ref().and_then(|info| json::parse(info.as_str()).ok());
     let message = info.as_ref().and_then(|info| info.members()?.find(|(name, _)| *name == "message"));
-    let error_message = message.and_then(|(_, text)| json::string(text)).map(std::borrow::Cow::into_owned);
-    if let Some(message) = error_message.as_ref().filter(|message| message.chars().count() > MAX_ERROR_MESSAGE) {
-        let text = serde_json::Value::from(message.as_str()).to_string();
-        let loc = vec!["body".into(), "error_info".into(), "message".into()];
-        problems.add(loc, &Fault::TooLong(MAX_ERROR_MESSAGE), &text);
-    }
+    let error_message = message.and_then(|(_, text)| match read_string(text, 0, MAX_ERROR_MESSAGE) {
+        Ok(message) => Some(message),
+        Err(Fault::NotAString) => None,
+        Err(fault) => {
+            problems.add(vec!["body".into(), "error_info".into(), "message".into()], &fault, text);
+            None
+        }
+    });
 
     let options = request.write_options(operation, &body, problems);
     std::mem::take(problems).finish()?;
     let to = status.ok_or_else(|| Error::internal("a required field was lost"))?;
     request.caller.require(scope(to))?;
     let fields = FieldUpdates { error_message, error_details, ..FieldUpdates::default() };
-    Ok((to, Change { transition: Some(RequestedTransition { to, sources: SOURCES }), fields, options }))
+    Ok(Change { transition: Some(RequestedTransition { to, sources: SOURCES }), fields, options })
 }

@@ -62,10 +62,11 @@ impl Rule {
                 rules.push(Self::NotFinished(frozen));
             }
         }
-        match change.fields.retry_count {
-            Some(requested) => rules.push(Self::RetryCount { requested, rising: retrying }),
-            None if retrying => rules.push(Self::RetryLeft),
-            None => {}
+        if retrying {
+            rules.push(Self::RetryLeft);
+        }
+        if let Some(requested) = change.fields.retry_count {
+            rules.push(Self::RetryCount { requested, rising: retrying });
         }
         rules
     }
@@ -75,12 +76,17 @@ impl Rule {
         match self {
             Self::Version(versions) => {
                 let versions = versions.iter().map(|version| number(*version)).collect();
-                require_in(expression, a::VERSION, versions, true);
+                let condition = is_one_of(expression, a::VERSION, versions);
+                expression.require(condition);
             }
             Self::Transition(transition) => {
-                require_in(expression, a::STATUS, statuses(transition.sources), true);
+                let condition = is_one_of(expression, a::STATUS, statuses(transition.sources));
+                expression.require(condition);
             }
-            Self::NotFinished(_) => require_in(expression, a::STATUS, statuses(&Status::TERMINAL), false),
+            Self::NotFinished(_) => {
+                let finished = is_one_of(expression, a::STATUS, statuses(&Status::TERMINAL));
+                expression.require(format!("(NOT {finished})"));
+            }
             Self::RetryLeft => {
                 let (count, most) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
                 expression.require(format!("{count} < {most}"));
@@ -111,9 +117,6 @@ impl Rule {
                 retry_count: state.retry_count,
                 max_retries: state.max_retries,
             }),
-            Self::RetryCount { rising: true, .. } if state.retry_count >= state.max_retries => {
-                Self::RetryLeft.broken_by(state)
-            }
             Self::RetryCount { requested, rising } => {
                 let least = state.retry_count + i64::from(*rising);
                 (*requested < least || *requested > state.max_retries).then_some(Refusal::RetryCount {
@@ -141,18 +144,15 @@ fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
     statuses.iter().map(|status| text(status.as_str())).collect()
 }
 
-/// Requires that an attribute is (or is not) one of `values`. One of none is never true.
-fn require_in(expression: &mut Expression, name: &str, values: Vec<AttributeValue>, wanted: bool) {
+/// The condition that an attribute is one of `values`. One of none is never true.
+fn is_one_of(expression: &mut Expression, name: &str, values: Vec<AttributeValue>) -> String {
     let name = expression.name(name);
-    let values: Vec<String> = values.into_iter().map(|value| expression.value(value)).collect();
-    let values = values.join(", ");
-    expression.require(match (values.is_empty(), wanted) {
-        (false, true) => format!("{name} IN ({values})"),
-        (false, false) => format!("(NOT {name} IN ({values}))"),
+    if values.is_empty() {
         // The item exists, so every one of its own attributes does.
-        (true, true) => format!("attribute_not_exists({name})"),
-        (true, false) => format!("attribute_exists({name})"),
-    });
+        return format!("attribute_not_exists({name})");
+    }
+    let values: Vec<String> = values.into_iter().map(|value| expression.value(value)).collect();
+    format!("{name} IN ({})", values.join(", "))
 }
 
 /// One change on its way: all that is needed to write it and to understand the answer.
@@ -324,8 +324,7 @@ impl Store {
             // No record can hold it, and how DynamoDB says so depends on where it notices.
             return Err(too_large);
         }
-        let mark = Mark::new(change.options.idempotency_key.as_ref())
-            .map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+        let mark = Mark::new(change.options.idempotency_key.as_ref())?;
         let write = Write { caller, id, change, rules: Rule::all(change), mark, now: self.clock.now() };
         let expression = write.expression();
         let (update, condition) = (expression.update(), expression.condition());

@@ -41,7 +41,7 @@ fn new_id(organization: &str, key: Option<&IdempotencyKey>) -> Result<ExecutionI
         Builder::from_custom_bytes(first_half).into_uuid()
     } else {
         let mut random = [0u8; 16];
-        getrandom::fill(&mut random).map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+        getrandom::fill(&mut random)?;
         Builder::from_random_bytes(random).into_uuid()
     };
     Ok(ExecutionId::from_uuid(uuid))
@@ -56,8 +56,7 @@ impl Store {
     /// one may have been made; a repeat with the same Idempotency-Key finds it.
     pub async fn create(&self, caller: &Caller, new: &NewExecution) -> Result<Created, Error> {
         let id = new_id(&caller.organization, new.idempotency_key.as_ref())?;
-        let mark = Mark::new(new.idempotency_key.as_ref())
-            .map_err(|error| Error::internal(format!("no random numbers: {error}")))?;
+        let mark = Mark::new(new.idempotency_key.as_ref())?;
         let number = self.next_number(&caller.organization, &new.flow_id).await?;
         let head = new_head(caller, new, &id, number, self.clock.now(), &mark);
         let size = item::size(&head);

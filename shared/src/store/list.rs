@@ -24,7 +24,7 @@ use crate::auth::Caller;
 use crate::error::Error;
 use crate::execution::{Execution, Named};
 use crate::request::list::{Filter, ListQuery, Start};
-use crate::request::problems::{Fault, Problems};
+use crate::request::problems::Fault;
 
 /// Up to where executions are counted, and reached by page number.
 pub const WINDOW: usize = 10_000;
@@ -177,7 +177,7 @@ impl Store {
         if offset.saturating_add(query.page_size) > WINDOW {
             let total = self.count(&search).await?;
             if total >= WINDOW {
-                return Err(refused("page", &Fault::PageTooFar, &page.to_string()));
+                return Err(Fault::PageTooFar.of_parameter("page", &page.to_string()));
             }
             known_total = Some(as_count(total));
             if offset >= total {
@@ -189,7 +189,7 @@ impl Store {
         let numbered = matches!(query.start, Start::Page(_));
         let found = self.find(&search, offset + query.page_size + 1, numbered).await?;
         if numbered && found.frontier.is_some() && found.orders.len() < offset + query.page_size {
-            return Err(refused("page", &Fault::PageTooFar, &page.to_string()));
+            return Err(Fault::PageTooFar.of_parameter("page", &page.to_string()));
         }
         let complete = offset == 0 && !found.more && found.frontier.is_none() && after.is_none();
         if complete && found.orders.len() <= query.page_size {
@@ -222,7 +222,7 @@ impl Store {
         }
         if cut && numbered {
             let fault = Fault::PageTooLarge(executions.len());
-            return Err(refused("page_size", &fault, &query.page_size.to_string()));
+            return Err(fault.of_parameter("page_size", &query.page_size.to_string()));
         }
 
         let rest = cut || found.orders.len() > offset + query.page_size;
@@ -447,12 +447,6 @@ fn as_count(total: usize) -> u32 {
 /// How many bytes a text takes inside a JSON string.
 fn weight(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count() + 1
-}
-
-fn refused(parameter: &str, fault: &Fault, input: &str) -> Error {
-    let mut problems = Problems::default();
-    problems.add_text("query", parameter, fault, input);
-    problems.finish().err().unwrap_or_else(|| Error::internal("a problem was lost"))
 }
 
 #[cfg(test)]
