@@ -192,8 +192,7 @@ impl ApiKey {
         let rest = text.strip_prefix(KEY_PREFIX)?;
         let (id, sealed) = rest.split_once('_')?;
         let lengths = id.len() == ID_DIGITS && sealed.len() == SECRET_DIGITS + CHECKSUM_DIGITS;
-        let digits = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !lengths || !digits(id) || !digits(sealed) {
+        if !lengths || !is_digits(id) || !is_digits(sealed) {
             return None;
         }
         let (unsealed, claimed) = text.split_at_checked(text.len() - CHECKSUM_DIGITS)?;
@@ -219,6 +218,10 @@ impl ApiKey {
     }
 }
 
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn checksum(text: &str) -> String {
     hex(&crc32fast::hash(text.as_bytes()).to_be_bytes())
 }
@@ -230,6 +233,48 @@ fn hex(bytes: &[u8]) -> String {
         }
         text
     })
+}
+
+/// The public part of a key: 16 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// Reads an id, or takes that of a whole key; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_id = text.len() == ID_DIGITS && is_digits(text);
+        if is_id { Some(Self(text.to_owned())) } else { ApiKey::parse(text).map(|key| Self::of(&key)) }
+    }
+
+    /// The id of a key.
+    #[must_use]
+    pub fn of(key: &ApiKey) -> Self {
+        Self(key.id().to_owned())
+    }
+
+    /// Its digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Whether a key is admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// Without an end.
+    Active,
+    /// Up to this moment, and from it on no more.
+    Until(Timestamp),
+    /// No more since this moment: it was revoked, replaced, or has expired.
+    Revoked(Timestamp),
 }
 
 /// What the table says of a key.
@@ -246,11 +291,21 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Whether the key is admitted at `now`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        match self.valid_until {
+            None => KeyState::Active,
+            Some(until) if now < until => KeyState::Until(until),
+            Some(since) => KeyState::Revoked(since),
+        }
+    }
+
     /// The caller, if `key` is the key of this record and is valid at `now`.
     #[must_use]
     pub fn admit(&self, key: &ApiKey, now: Timestamp) -> Option<Caller> {
         let same: bool = self.digest.ct_eq(&key.digest()).into();
-        let valid = self.valid_until.is_none_or(|until| now < until);
+        let valid = !matches!(self.state(now), KeyState::Revoked(_));
         (same && valid).then(|| Caller {
             organization: self.organization.clone(),
             key_id: key.id().to_owned(),
@@ -277,6 +332,18 @@ mod tests {
         for hostile in ["", "ratchet_", "ratchet__", "ratchet_é_é", "local-dev-key", &text[..96], &format!("{text}0")]
         {
             assert!(ApiKey::parse(hostile).is_none(), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_id_or_by_all_of_it() {
+        let key = ApiKey::generate().unwrap();
+        assert_eq!(KeyId::parse(key.id()), Some(KeyId::of(&key)));
+        assert_eq!(KeyId::parse(key.reveal()), Some(KeyId::of(&key)));
+        let text = key.reveal();
+        for other in ["", "0123", "0123456789ABCDEF", "0123456789abcdeg", "00123456789abcdef", &text[..96], &text[8..]]
+        {
+            assert_eq!(KeyId::parse(other), None, "{other}");
         }
     }
 

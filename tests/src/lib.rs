@@ -282,7 +282,19 @@ impl Api {
         }
     }
 
-    /// Puts an API key into the table.
+    /// The name of the table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Every item of the table, as DynamoDB has it.
+    pub async fn items(&self) -> Vec<shared::store::item::Item> {
+        let output = self.database.scan().table_name(&self.table).consistent_read(true).send().await;
+        output.expect("an answer").items.unwrap_or_default()
+    }
+
+    /// Puts an API key into the table, as keys were before there was a list of them.
     pub async fn put_key(&self, key_id: &str, record: &KeyRecord) {
         let item = shared::store::item::key_item(key_id, record);
         self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");

@@ -67,7 +67,7 @@ fn never_sent(error: &ConnectorError) -> bool {
 }
 
 /// How DynamoDB says "not now".
-const THROTTLED: [&str; 5] = [
+pub const THROTTLED: [&str; 5] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "RequestLimitExceeded",
@@ -119,7 +119,7 @@ where
 
 /// The last attempt; those before it are the business of [`Attempts`]. An operation that ran out of time never gets to
 /// tell them of its last attempt.
-fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
+pub fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::ServiceError(service) => !is_final(service.raw().status().as_u16()),
         SdkError::DispatchFailure(failure) => !failure.as_connector_error().is_some_and(never_sent),

@@ -9,6 +9,7 @@
 //! An organization never contains the delimiter ([`crate::auth::is_organization`]) and what a caller may choose freely
 //! stands last, so that no two different things spell the same key.
 
+use crate::auth::KeyId;
 use crate::clock::Timestamp;
 use crate::request::ExecutionId;
 use crate::status::Status;
@@ -27,7 +28,7 @@ pub const COUNTER: &str = "c";
 /// `sk` of an API key.
 pub const KEY: &str = "k";
 
-/// Sort key of every index: when the execution was made, and its id. It never changes.
+/// Sort key of every index: when the execution or key was made, and its id. It never changes.
 pub const ORDER: &str = "t";
 /// Partition key of the index by organization.
 pub const BY_ORGANIZATION: &str = "go";
@@ -101,6 +102,10 @@ pub const TRANSITION_VERSIONS: &str = "tv";
 /// The last execution number of a flow.
 pub const LAST_NUMBER: &str = "n";
 
+/// The partition of the index by organization that holds every API key. One for all organizations: keys are few, and a
+/// function that may read executions by organization, status or flow must not be able to read it (docs/adr/0006).
+pub const KEYS: &str = "k#";
+
 /// SHA-256 of an API key.
 pub const KEY_DIGEST: &str = "hs";
 /// An API key's organization.
@@ -134,6 +139,12 @@ pub fn key_pk(key_id: &str) -> String {
     format!("k#{key_id}")
 }
 
+/// Reads the `pk` of an API key back.
+#[must_use]
+pub fn parse_key_pk(pk: &str) -> Option<KeyId> {
+    pk.strip_prefix("k#").and_then(KeyId::parse)
+}
+
 /// The shard of an execution: by its last byte, which is random in every id that the service makes.
 #[must_use]
 pub fn shard(id: &ExecutionId) -> u8 {
@@ -163,6 +174,12 @@ pub fn flow_partition(organization: &str, shard: u8, flow_id: &str) -> String {
 #[must_use]
 pub fn order(created_at: Timestamp, id: &ExecutionId) -> String {
     format!("{}#{id}", order_time(created_at))
+}
+
+/// The sort key of an API key in its index. Keys are listed in the order of making.
+#[must_use]
+pub fn key_order(created_at: Timestamp, key_id: &str) -> String {
+    format!("{}#{key_id}", order_time(created_at))
 }
 
 /// The first part of [`order`]; less than every order of that time, greater than every one before.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::attributes as a;
 use super::expression::{binary, empty_map, number, text};
 use super::marks::{self, Mark};
-use crate::auth::{Caller, KeyRecord, Scopes};
+use crate::auth::{Caller, KeyId, KeyRecord, Scopes};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::execution::{Execution, Named, Priority, Transition, TriggerType, UNASSIGNED};
@@ -265,7 +265,7 @@ pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error>
     Ok(transitions)
 }
 
-/// The item of an API key.
+/// The item of an API key that the authorizer finds and no list shows: what it had before there was a list.
 #[must_use]
 pub fn key_item(key_id: &str, record: &KeyRecord) -> Item {
     let mut item: Item = [
@@ -282,6 +282,32 @@ pub fn key_item(key_id: &str, record: &KeyRecord) -> Item {
         item.insert(a::KEY_VALID_UNTIL.to_owned(), number(until.millis()));
     }
     item
+}
+
+/// The item of an API key that is listed.
+#[must_use]
+pub fn listed_key_item(key_id: &str, record: &KeyRecord, created_at: Timestamp) -> Item {
+    let mut item = key_item(key_id, record);
+    item.extend(
+        [
+            (a::BY_ORGANIZATION, text(a::KEYS)),
+            (a::ORDER, text(a::key_order(created_at, key_id))),
+            (a::CREATED_AT, number(created_at.millis())),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    item
+}
+
+/// The id of an API key, and when it was made: `None` for a key that is older than lists.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_key_origin(item: &Item) -> Result<(KeyId, Option<Timestamp>), Error> {
+    let attributes = Attributes(item);
+    let id = a::parse_key_pk(attributes.text(a::PK)?).ok_or_else(|| Attributes::damaged(a::PK))?;
+    Ok((id, attributes.maybe_time(a::CREATED_AT)?))
 }
 
 /// Reads the item of an API key.

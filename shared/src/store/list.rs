@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use futures_util::future::{try_join, try_join_all};
@@ -384,7 +387,8 @@ impl Store {
                 (a::SK.to_owned(), text(a::HEAD)),
             ]));
         }
-        let batches = try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch(keys.to_vec()))).await?;
+        let batches =
+            try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), failed_read))).await?;
         let mut records = HashMap::with_capacity(orders.len());
         for item in batches.iter().flatten() {
             records.insert(entry_order(item)?, read_execution(item)?);
@@ -392,7 +396,12 @@ impl Store {
         Ok(records)
     }
 
-    async fn fetch_batch(&self, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+    /// Items by their keys, in any order, read consistently. `failed` says what a failure of the request means.
+    pub(super) async fn fetch_batch<F: From<Error>>(
+        &self,
+        keys: Vec<Item>,
+        failed: impl Fn(&SdkError<BatchGetItemError, HttpResponse>) -> F,
+    ) -> Result<Vec<Item>, F> {
         let mut found = Vec::with_capacity(keys.len());
         let mut asked = keys;
         for tries in 0..BATCH_TRIES {
@@ -414,14 +423,15 @@ impl Store {
                 )
                 .send()
                 .await
-                .map_err(|error| failed_read(&error))?;
+                .map_err(|error| failed(&error))?;
             found.extend(output.responses.into_iter().flatten().flat_map(|(_, items)| items));
             asked = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, request)| request.keys).collect();
             if asked.is_empty() {
                 return Ok(found);
             }
         }
-        Err(Error::StoreUnavailable { reason: format!("{} keys of a batch were left unprocessed", asked.len()) })
+        let reason = format!("{} keys of a batch were left unprocessed", asked.len());
+        Err(Error::StoreUnavailable { reason }.into())
     }
 }
 

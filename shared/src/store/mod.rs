@@ -5,6 +5,7 @@
 //! | `change` | the write: rules, expression, and what its answer means |
 //! | `create` | a new execution |
 //! | `read`, `list`, `cursor` | records, pages, and where a walk goes on |
+//! | `keys` | API keys: making, listing, rotating, revoking; for the key tool, no function calls it |
 //! | `marks` | what a write leaves behind so that a repeat is known |
 //! | `attempts` | what lost, refused and throttled requests mean |
 //! | `attributes`, `item`, `expression`, `table` | the table's names, items, expressions and declaration |
@@ -16,6 +17,7 @@ pub mod create;
 pub mod cursor;
 mod expression;
 pub mod item;
+pub mod keys;
 pub mod list;
 pub mod marks;
 mod read;
@@ -117,6 +119,12 @@ impl Store {
         Self { client: Client::from_conf(config.build()), table: table.into(), clock }
     }
 
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
     /// The clock by which it dates what it writes.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
@@ -152,7 +160,9 @@ fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
         .build()
 }
 
-fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
+/// An HTTP client for an endpoint: without one, or for `https`, with TLS by rustls and ring.
+#[must_use]
+pub fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
     let builder = aws_smithy_http_client::Builder::new();
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
         builder.build_http()
