@@ -96,6 +96,17 @@ fn greet(server: &Server, data: &Data, keys: &[LocalKey]) -> std::io::Result<()>
             key.key
         )?;
     }
+    // An embedded DynamoDB takes any credentials; another one may have some of its own.
+    let credentials = match data {
+        Data::At(_) => "",
+        Data::Memory | Data::File(_) => " AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
+    };
+    writeln!(
+        out,
+        "For the key tool: export AWS_ENDPOINT_URL_DYNAMODB={} RATCHET_TABLE={}{credentials}",
+        server.database(),
+        server.table()
+    )?;
     writeln!(out, "API documentation: {url}/docs - Ctrl-C ends the server")?;
     out.flush()
 }

@@ -51,6 +51,7 @@ pub struct Server {
     address: SocketAddr,
     gateway: Arc<Gateway>,
     database: DynamoDb,
+    table: String,
 }
 
 impl Server {
@@ -82,8 +83,9 @@ impl Server {
             };
             format!("no table can be made in the DynamoDB at {}: {why}", database.endpoint)
         })?;
+        let table = store.table().to_owned();
         let services = Services { store, cursors: cursor_key()? };
-        Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database })
+        Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database, table })
     }
 
     /// A server of services that are there already, on a free port.
@@ -94,13 +96,26 @@ impl Server {
     pub async fn around(services: Services, keys: &[LocalKey], database: DynamoDb) -> Result<Self, String> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        Ok(Self { listener, address, gateway: Gateway::new(services, callers(keys)), database })
+        let table = services.store.table().to_owned();
+        Ok(Self { listener, address, gateway: Gateway::new(services, callers(keys)), database, table })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its DynamoDB listens.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database.endpoint
+    }
+
+    /// The name of its table there.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// Serves until `stop`, then lets running requests end.

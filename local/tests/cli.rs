@@ -86,6 +86,15 @@ async fn it_says_where_it_is_which_key_to_use_and_a_line_to_try() {
          '{{\"flow_id\":\"demo\",\"trigger_type\":\"manual\"}}'"
     );
     assert_eq!(*line, expected);
+    let tool = server.greeting.iter().find(|line| line.starts_with("For the key tool: ")).expect("a line for keys");
+    let endpoint =
+        tool.split(' ').find_map(|word| word.strip_prefix("AWS_ENDPOINT_URL_DYNAMODB=")).expect("an endpoint");
+    // It listens there: what has no signature is refused, but answered.
+    assert!(
+        reqwest::Client::new().post(endpoint).body("{}").send().await.unwrap().status().is_client_error(),
+        "{tool}"
+    );
+    assert!(tool.contains(" RATCHET_TABLE=ratchet AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"), "{tool}");
     // The request that the line makes.
     let body = json!({ "flow_id": "demo", "trigger_type": "manual" });
     let (status, answer) =
