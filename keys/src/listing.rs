@@ -1,0 +1,104 @@
+//! The list of keys, as a table for people and as JSON for programs.
+
+use serde::Serialize;
+use shared::auth::KeyState;
+use shared::clock::Timestamp;
+use shared::store::keys::StoredKey;
+
+/// A key, as programs read it.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    key_id: &'a str,
+    organization_id: &'a str,
+    scopes: Vec<String>,
+    created_at: Option<Timestamp>,
+    valid_until: Option<Timestamp>,
+    state: &'static str,
+}
+
+/// The keys as a JSON array.
+///
+/// # Errors
+///
+/// None that can be met: nothing in it has no JSON.
+pub fn json(keys: &[StoredKey], now: Timestamp) -> Result<String, serde_json::Error> {
+    let entries: Vec<Entry<'_>> = keys
+        .iter()
+        .map(|key| Entry {
+            key_id: key.id.as_str(),
+            organization_id: &key.record.organization,
+            scopes: key.record.scopes.to_string().split(',').map(str::to_owned).collect(),
+            created_at: key.created_at,
+            valid_until: key.record.valid_until,
+            state: match key.record.state(now) {
+                KeyState::Active => "active",
+                KeyState::Until(_) => "ending",
+                KeyState::Revoked(_) => "revoked",
+            },
+        })
+        .collect();
+    serde_json::to_string_pretty(&entries)
+}
+
+/// The keys as a table, one line each below a line of titles.
+#[must_use]
+pub fn table(keys: &[StoredKey], now: Timestamp) -> String {
+    let mut rows = vec![["KEY ID", "ORGANIZATION", "SCOPES", "CREATED", "STATE"].map(str::to_owned)];
+    rows.extend(keys.iter().map(|key| {
+        [
+            key.id.to_string(),
+            key.record.organization.clone(),
+            key.record.scopes.to_string(),
+            key.created_at.map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            match key.record.state(now) {
+                KeyState::Active => "active".to_owned(),
+                KeyState::Until(until) => format!("until {until}"),
+                KeyState::Revoked(since) => format!("revoked since {since}"),
+            },
+        ]
+    }));
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let lines = rows.iter().map(|row| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::auth::{ApiKey, KeyId, KeyRecord, Scopes};
+
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_words() {
+        let at = |millis| Timestamp::from_millis(millis).unwrap();
+        let key = |organization: &str, valid_until| StoredKey {
+            id: KeyId::of(&ApiKey::generate().unwrap()),
+            record: KeyRecord {
+                digest: [0; 32],
+                organization: organization.to_owned(),
+                scopes: Scopes::parse("write,read").unwrap(),
+                valid_until,
+            },
+            created_at: Some(at(0)),
+        };
+        let keys = [key("a", None), key("b-longer-name", Some(at(2_000))), key("c", Some(at(1_000)))];
+        let table = table(&keys, at(1_000));
+        let ends: Vec<&str> = table.lines().map(|line| line.rsplit("  ").next().unwrap().trim()).collect();
+        let revoked = "revoked since 1970-01-01T00:00:01.000Z";
+        assert_eq!(ends, ["STATE", "active", "until 1970-01-01T00:00:02.000Z", revoked]);
+        let columns: Vec<usize> = table.lines().map(|line| line.find("19").or(line.find("CREATED")).unwrap()).collect();
+        assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+        let json: serde_json::Value = serde_json::from_str(&json(&keys, at(1_000)).unwrap()).unwrap();
+        assert_eq!(json[1]["state"], "ending");
+        assert_eq!(json[2]["valid_until"], "1970-01-01T00:00:01.000Z");
+        assert_eq!(json[0]["scopes"], serde_json::json!(["read", "write"]));
+    }
+}
