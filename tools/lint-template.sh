@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lints template.yaml: as it is, with cfn-lint (.cfnlintrc says how) and the SAM CLI, and once more as the plain
-# CloudFormation that the SAM transform makes of it. cfn-lint does not transform, and looks at a function's properties
-# only by their shape: a misspelt action in a policy, or a reference to nothing, is found only in the result.
+# Lints template.yaml: as it is, with cfn-lint (.cfnlintrc says how) and the SAM CLI, and once
+# more as the plain CloudFormation that the SAM transform makes of it. cfn-lint does not transform, and looks at a
+# function's properties only by their shape: a reference to nothing is found only in the result.
 # Needs tools/setup-lint.sh, but neither an AWS account nor a network.
 set -euo pipefail
 
@@ -16,9 +16,18 @@ echo "cfn-lint: template.yaml is clean"
 
 .tools/sam/bin/sam validate --lint
 
-processed="$(mktemp --suffix=.json)"
-trap 'rm -f "$processed"' EXIT
-.tools/sam/bin/python tools/transform_template.py template.yaml >"$processed"
-# I3042, a partition written out: in the authorizer's URI, which is SAM's text. In ours the first run looks for it.
-.tools/lint/bin/cfn-lint --ignore-checks I3042 -- "$processed"
-echo "cfn-lint: template.yaml, transformed, is clean"
+# NAME [PARAMETER=VALUE ...]: once for each shape that the transform makes.
+lint_transformed() {
+  local processed="$folder/$1.json"
+  shift
+  .tools/sam/bin/python tools/transform_template.py template.yaml "$@" >"$processed"
+  # I3042, a partition written out: in the authorizer's URI, which is SAM's text. W2001 and W7001, a parameter and a
+  # mapping that nothing uses: SAM has put the values in their place. In our own text the first run looks for all three.
+  .tools/lint/bin/cfn-lint --ignore-checks I3042 --ignore-checks W2001 --ignore-checks W7001 -- "$processed"
+  echo "cfn-lint: template.yaml, transformed${*:+ with $*}, is clean"
+}
+
+folder="$(mktemp --directory)"
+trap 'rm -rf "$folder"' EXIT
+lint_transformed plain
+lint_transformed full Deployment=Canary10Percent10Minutes CorsOrigins=https://app.example.com,https://admin.example.com

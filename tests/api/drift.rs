@@ -20,6 +20,9 @@ use crate::events::{events, function_of, functions, root};
 /// The one function that is no operation.
 const AUTHORIZER: &str = "authorizer";
 
+/// The name of the functions' table, in `template.yaml`.
+const TABLE_IN_USE: &str = "${AWS::StackName}-${Table}";
+
 /// The command that writes `openapi/openapi.json`.
 const GENERATE: &str = "cargo run -q -p local -- --print-openapi > openapi/openapi.json";
 
@@ -137,6 +140,8 @@ fn the_table_of_the_template_is_the_table_of_the_store() {
     let tables = resources(&template, "AWS::DynamoDB::Table");
     let [table] = &tables.values().collect::<Vec<_>>()[..] else { panic!("not one table: {:?}", tables.keys()) };
     let table = &table["Properties"];
+    let own = scalar(&template["Parameters"]["Table"]["Default"]);
+    assert_eq!(scalar(&table["TableName"]), TABLE_IN_USE.replace("${Table}", &own), "the functions' table by default");
     let list = |value: &Yaml| value.as_sequence().expect("a list").clone();
     let keys = |owner: &Yaml| -> Vec<(String, String)> {
         list(&owner["KeySchema"]).iter().map(|key| (scalar(&key["KeyType"]), scalar(&key["AttributeName"]))).collect()
@@ -181,7 +186,7 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
     let functions = template_functions(&template);
     let authorizer = timeout(&functions[AUTHORIZER]);
     assert!(authorizer > OPERATION_TIMEOUT, "the authorizer sends one request and then answers");
-    assert_eq!(scalar(&globals["Environment"]["Variables"][TABLE]), "ExecutionsTable");
+    assert_eq!(scalar(&globals["Environment"]["Variables"][TABLE]), TABLE_IN_USE);
     for (operation, function) in functions {
         // Two requests one after the other, as execute flow sends them; and API Gateway waits 30 s for all of it.
         if operation != AUTHORIZER {
@@ -198,36 +203,137 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
     }
 }
 
-/// What a statement list allows on the table, as DynamoDB's names of operations.
-fn allowed(function: &Yaml) -> BTreeSet<String> {
-    let policies = function["Properties"]["Policies"].as_sequence().expect("policies");
-    let statements = policies.iter().flat_map(|policy| policy["Statement"].as_sequence().expect("statements"));
-    let allowing = statements.filter(|statement| statement["Effect"].as_str() == Some("Allow"));
-    let actions = allowing.flat_map(|statement| match statement["Action"].as_sequence() {
-        Some(actions) => actions.iter().map(scalar).collect(),
-        None => vec![scalar(&statement["Action"])],
-    });
-    actions
-        .map(|action| {
-            action.strip_prefix("dynamodb:").unwrap_or_else(|| panic!("{action} is not DynamoDB's")).to_owned()
-        })
-        .collect()
+/// The elements of a list, or the one value that stands for a list of itself.
+fn one_or_more(value: &Yaml) -> Vec<Yaml> {
+    value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
+}
+
+fn texts(value: &Yaml) -> Vec<String> {
+    one_or_more(value).iter().map(scalar).collect()
+}
+
+/// What a function may do to the table, as DynamoDB's names of operations. Whatever else its role allows must be its own
+/// log and traces.
+fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
+    let name = pascal_case(function);
+    let properties = &template["Resources"][format!("{name}Function")]["Properties"];
+    assert!(properties["Policies"].is_null(), "{function}: SAM adds policies to its own role, and none to this one");
+    assert_eq!(scalar(&properties["Role"]), format!("{name}Role.Arn"), "{function}");
+    let role = &template["Resources"][format!("{name}Role")]["Properties"];
+    assert_eq!(texts(&role["ManagedPolicyArns"]), ["TracesPolicy"], "{function}");
+
+    let table = format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/{TABLE_IN_USE}");
+    let policies = one_or_more(&role["Policies"]);
+    let statements = policies.iter().flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"]));
+    let mut operations = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(scalar(&statement["Effect"]), "Allow", "{function}");
+        let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
+        if actions == ["logs:CreateLogStream", "logs:PutLogEvents"] {
+            assert_eq!(resources, [format!("{name}LogGroup.Arn")], "{function}");
+            continue;
+        }
+        for action in actions {
+            let operation = action.strip_prefix("dynamodb:");
+            operations.insert(operation.unwrap_or_else(|| panic!("{function} may do {action}")).to_owned());
+        }
+        for resource in resources {
+            let index = resource.strip_prefix(&table).unwrap_or_else(|| panic!("{function} may reach {resource}"));
+            let names = Index::ALL.map(|index| format!("/index/{}", index.name()));
+            assert!(index.is_empty() || names.iter().any(|name| name == index), "{function} may reach {resource}");
+        }
+        let condition = &statement["Condition"];
+        let keys = texts(&condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);
+        assert!(keys.iter().all(|key| key.len() == 3 && key.ends_with("#*")), "{function}: one kind of item: {keys:?}");
+        assert_eq!(scalar(&condition["Null"]["dynamodb:LeadingKeys"]), "false", "{function}");
+    }
+    operations
+}
+
+#[test]
+fn what_all_functions_may_do_is_to_send_traces() {
+    let template = template();
+    let policies = resources(&template, "AWS::IAM::ManagedPolicy");
+    assert_eq!(policies.keys().collect::<Vec<_>>(), ["TracesPolicy"]);
+    let statements = one_or_more(&policies["TracesPolicy"]["Properties"]["PolicyDocument"]["Statement"]);
+    let actions: Vec<String> = statements.iter().flat_map(|statement| texts(&statement["Action"])).collect();
+    assert_eq!(actions, ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]);
+}
+
+#[test]
+fn every_function_has_its_log_its_alias_and_its_alarm() {
+    let template = template();
+    let globals = &template["Globals"]["Function"];
+    let alias = scalar(&globals["AutoPublishAlias"]);
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (operation, function) in template_functions(&template) {
+        let name = pascal_case(&operation);
+        let properties = &function["Properties"];
+        assert_eq!(scalar(&properties["LoggingConfig"]["LogGroup"]), format!("{name}LogGroup"), "{operation}");
+        let log = &template["Resources"][format!("{name}LogGroup")]["Properties"];
+        assert_eq!(scalar(&log["LogGroupName"]), format!("/aws/lambda/${{AWS::StackName}}/{operation}"));
+
+        assert_eq!(properties["AutoPublishAliasAllProperties"].as_bool(), Some(true), "{operation}");
+        // The parameters that a function's configuration depends on: SAM does not look at their values.
+        let version = scalar(&properties["VersionDescription"]);
+        for parameter in ["Architecture", "LogLevel", "Table"] {
+            assert!(version.contains(&format!("${{{parameter}}}")), "{operation}: no new version for {parameter}");
+        }
+
+        let alarm = &alarms.get(&format!("{name}ErrorsAlarm")).expect("an alarm")["Properties"];
+        assert_eq!(scalar(&alarm["AlarmName"]), format!("${{AWS::StackName}}-{operation}-errors"));
+        assert_eq!(scalar(&alarm["MetricName"]), "Errors", "{operation}");
+        let dimensions: BTreeMap<String, String> = one_or_more(&alarm["Dimensions"])
+            .iter()
+            .map(|dimension| (scalar(&dimension["Name"]), scalar(&dimension["Value"])))
+            .collect();
+        assert_eq!(dimensions["FunctionName"], format!("{name}Function"), "{operation}");
+        assert_eq!(dimensions["Resource"], format!("${{{name}Function}}:{alias}"), "{operation}");
+        let ends_a_deployment = texts(&properties["DeploymentPreference"]["Alarms"]);
+        assert_eq!(ends_a_deployment, [format!("{name}ErrorsAlarm")], "{operation}");
+    }
+    let authorizer = &template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"];
+    assert_eq!(scalar(&authorizer["FunctionArn"]), "AuthorizerFunction.Alias", "the one that deployments shift");
+}
+
+#[test]
+fn every_alarm_is_sent_and_says_where_to_read_on() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let names: BTreeSet<String> = alarms.values().map(|alarm| scalar(&alarm["Properties"]["AlarmName"])).collect();
+    assert_eq!(names.len(), alarms.len(), "two alarms of one name");
+    for (id, alarm) in &alarms {
+        assert_eq!(texts(&alarm["Properties"]["AlarmActions"]), ["AlarmTopic"], "{id}");
+        assert!(scalar(&alarm["Properties"]["AlarmDescription"]).contains("docs/operations.md#"), "{id}");
+    }
+    // These are named and not referenced, so that nothing else finds a misspelt one.
+    for name in texts(&template["Globals"]["Function"]["DeploymentPreference"]["Alarms"]) {
+        assert!(names.contains(&name), "{name} ends deployments and is no alarm");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json() {
+    let template = template();
+    let body = scalar(&template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]);
+    let dashboard: Value = serde_json::from_str(&body).expect("JSON");
+    assert_ne!(dashboard["widgets"].as_array().map_or(0, Vec::len), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_function_may_do_what_it_does_and_nothing_else() {
     let api = Api::start().await;
     let document = openapi();
-    let functions = template_functions(&template());
+    let template = template();
     for (operation, (_, documented)) in openapi_operations(&document) {
         let id = api.execution_in("running").await;
         let _ = api.watch.requests();
         let body = request_schema(&document, &documented).map(|schema| minimal(&document, schema));
         call(&api, &operation, &id, "", body.map(|body| body.to_string())).await.assert_status(200);
         let sent: BTreeSet<String> = api.watch.requests().into_iter().collect();
-        assert_eq!(allowed(&functions[&operation]), sent, "{operation}");
+        assert_eq!(allowed(&template, &operation), sent, "{operation}");
     }
     let unknown = ApiKey::generate().expect("random numbers");
     api.with_key(unknown.reveal()).get("/flows/executions").await.assert_status(403);
-    assert_eq!(allowed(&functions[AUTHORIZER]), api.watch.requests().into_iter().collect(), "{AUTHORIZER}");
+    assert_eq!(allowed(&template, AUTHORIZER), api.watch.requests().into_iter().collect(), "{AUTHORIZER}");
 }
