@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints template.yaml: as it is, with cfn-lint (.cfnlintrc says how) and the SAM CLI, and once
+# Lints template.yaml: as it is, with cfn-lint (.cfnlintrc says how), checkov (.checkov.yaml) and the SAM CLI, and once
 # more as the plain CloudFormation that the SAM transform makes of it. cfn-lint does not transform, and looks at a
 # function's properties only by their shape: a reference to nothing is found only in the result.
 # Needs tools/setup-lint.sh, but neither an AWS account nor a network.
@@ -16,6 +16,9 @@ echo "cfn-lint: template.yaml is clean"
 
 .tools/sam/bin/sam validate --lint
 
+.tools/checkov/bin/checkov --file template.yaml
+echo "checkov: template.yaml is clean"
+
 # NAME [PARAMETER=VALUE ...]: once for each shape that the transform makes.
 lint_transformed() {
   local processed="$folder/$1.json"
@@ -24,7 +27,8 @@ lint_transformed() {
   # I3042, a partition written out: in the authorizer's URI, which is SAM's text. W2001 and W7001, a parameter and a
   # mapping that nothing uses: SAM has put the values in their place. In our own text the first run looks for all three.
   .tools/lint/bin/cfn-lint --ignore-checks I3042 --ignore-checks W2001 --ignore-checks W7001 -- "$processed"
-  echo "cfn-lint: template.yaml, transformed${*:+ with $*}, is clean"
+  .tools/checkov/bin/checkov --file "$processed"
+  echo "cfn-lint, checkov: template.yaml, transformed${*:+ with $*}, is clean"
 }
 
 folder="$(mktemp --directory)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs cfn-lint and the SAM CLI, each into a virtual environment of its own under .tools/. Does nothing for an
+# Installs cfn-lint, checkov and the SAM CLI, each into a virtual environment of its own under .tools/. Does nothing for an
 # environment whose requirement file has not changed since.
 set -euo pipefail
 
@@ -30,7 +30,9 @@ if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>
 fi
 
 install_venv lint
+install_venv checkov
 install_venv sam
 
 "$root/.tools/lint/bin/cfn-lint" --version
+echo "checkov $("$root/.tools/checkov/bin/checkov" --version)"
 SAM_CLI_TELEMETRY=0 "$root/.tools/sam/bin/sam" --version
