@@ -113,22 +113,50 @@ async fn a_rotation_and_a_revocation_at_once_leave_no_key_behind() {
     assert_eq!(requests.iter().filter(|request| *request == "TransactWriteItems").count(), 1, "{requests:?}");
 }
 
+/// DynamoDB's refusal of a transaction, as when another one is under way.
+fn cancelled() -> Fault {
+    let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "busy" }]);
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    Fault::Answer(400, json!({ "__type": kind, "message": "cancelled", "CancellationReasons": reasons }).to_string())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done() {
     let api = Api::start().await;
-    let (old, new) = (stored(&api).await, new_key());
-    let (store, id) = (api.store.clone(), KeyId::of(&old));
-    let meanwhile = {
-        let id = id.clone();
-        Box::pin(async move {
-            store.revoke_key(&id).await.expect("a revocation");
-        })
-    };
-    api.proxy.plan([Fault::Pass, Fault::DropAnswer(meanwhile)]);
-    let rotation = api.proxied.rotate_key(&id, HOUR, &new, None).await.expect("a rotation");
-    assert_eq!(rotation.new.id, KeyId::of(&new));
-    assert_eq!(api.with_key(new.reveal()).get("/flows/executions").await.status.as_u16(), 200);
-    assert_eq!(api.with_key(old.reveal()).get("/flows/executions").await.status.as_u16(), 403);
+    // Its repeat is known by its token, or is refused and finds the new key there.
+    for repeat in [Fault::Pass, cancelled()] {
+        let (old, new) = (stored(&api).await, new_key());
+        let (store, id) = (api.store.clone(), KeyId::of(&old));
+        let meanwhile = {
+            let id = id.clone();
+            Box::pin(async move {
+                store.revoke_key(&id).await.expect("a revocation");
+            })
+        };
+        api.proxy.plan([Fault::Pass, Fault::DropAnswer(meanwhile), repeat]);
+        let rotation = api.proxied.rotate_key(&id, HOUR, &new, None).await.expect("a rotation");
+        assert_eq!(rotation.new.id, KeyId::of(&new));
+        assert_eq!(api.with_key(new.reveal()).get("/flows/executions").await.status.as_u16(), 200);
+        assert_eq!(api.with_key(old.reveal()).get("/flows/executions").await.status.as_u16(), 403);
+    }
+    assert_eq!(api.proxy.left(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_others_keep_from_happening_gives_up_and_says_whether_it_may_happen_yet() {
+    let api = Api::start().await;
+    let id = KeyId::of(&stored(&api).await);
+    // The old key is read, and after the first refusal the new one looked for.
+    let refusals = || (0..3).flat_map(|_| [Fault::Pass, Fault::Pass, cancelled()]);
+    api.proxy.plan([Fault::Pass, cancelled()].into_iter().chain(refusals()));
+    let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
+    assert!(matches!(outcome, Err(KeyError::Busy)), "{outcome:?}");
+    // One attempt is on its way, for all that is known.
+    api.proxy.plan([Fault::Pass, Fault::DropRequest, cancelled()].into_iter().chain(refusals()));
+    let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
+    assert!(matches!(outcome, Err(KeyError::OutcomeUnknown { .. })), "{outcome:?}");
+    assert_eq!(api.proxy.left(), 0);
+    assert_eq!(api.store.keys(None).await.expect("keys").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
