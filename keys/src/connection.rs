@@ -129,9 +129,9 @@ async fn credentials(settings: &SdkConfig, endpoint: Option<&str>) -> Result<Cre
         Ok(Ok(credentials)) => Ok(credentials),
         Ok(Err(CredentialsError::CredentialsNotLoaded(_))) => Err(none()),
         Ok(Err(error)) => Err(Failure::new(format!(
-            "the AWS credentials cannot be had ({}): log in again, or mend the profile",
+            "the AWS credentials cannot be had ({}): log in, or mend the profile",
             chain(&error)
         ))),
-        Err(_) => Err(Failure::new("the AWS credentials took too long: log in again, or mend the profile")),
+        Err(_) => Err(Failure::new("the AWS credentials took too long: log in, or mend the profile")),
     }
 }

@@ -110,14 +110,17 @@ pub fn explain(error: &KeyError, doing: Doing<'_>, place: &Place) -> Failure {
     })
 }
 
-/// An error and its causes.
+/// An error and its causes, each said once.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
         source = error.source();
     }
     text

@@ -282,6 +282,12 @@ async fn an_environment_in_which_nothing_can_be_done_says_what_is_missing() {
     said.refused(1, &["no AWS credentials", &api.proxy.endpoint, "AWS_ACCESS_KEY_ID=local"]);
     let said = with(&[no_id, no_secret, (ENDPOINT, None), ("AWS_PROFILE", Some("work"))]).await;
     said.refused(1, &["no AWS credentials", "AWS_PROFILE work", "log in"]);
+    // Nor is what a profile's own program says lost.
+    let profile = concat!(env!("CARGO_TARGET_TMPDIR"), "/profile");
+    std::fs::write(profile, "[default]\ncredential_process = sh -c 'echo the token is over >&2; exit 3'\n")
+        .expect("a file");
+    let said = with(&[no_id, no_secret, ("AWS_CONFIG_FILE", Some(profile)), ("PATH", Some("/bin:/usr/bin"))]).await;
+    said.refused(1, &["credentials cannot be had", "the token is over", "log in"]);
     let said = with(&[("AWS_REGION", None), (ENDPOINT, None)]).await;
     said.refused(1, &["no AWS region", "AWS_REGION"]);
     // An endpoint of one's own needs no region.
