@@ -3,36 +3,8 @@
 # environment whose requirement file has not changed since.
 set -euo pipefail
 
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-
-# install_venv NAME: .tools/NAME from tools/python/requirements-NAME.txt
-install_venv() {
-  local venv="$root/.tools/$1" requirements="$root/tools/python/requirements-$1.txt" sum
-  sum="$(sha256sum <"$requirements")"
-  if [[ -f "$venv/.stamp" && "$(<"$venv/.stamp")" == "$sum" ]]; then
-    return
-  fi
-  # From nothing: an upgrade in place would keep packages that the new file no longer names.
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  # Wheels only: a package that would build itself here runs code at installation and needs compilers. No dependencies:
-  # the file lists them all, so pip has nothing to work out; `pip check` finds one that is missing all the same.
-  "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps \
-    --requirement "$requirements"
-  "$venv/bin/pip" check
-  # Last, so that an installation that was cut short is done again.
-  printf '%s\n' "$sum" >"$venv/.stamp"
-}
-
-if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-  echo "setup-lint: needs python3 >= 3.11 with venv (Debian packages python3 and python3-venv)" >&2
-  exit 1
-fi
-
-install_venv lint
-install_venv checkov
-install_venv sam
-
-"$root/.tools/lint/bin/cfn-lint" --version
-echo "checkov $("$root/.tools/checkov/bin/checkov" --version)"
-SAM_CLI_TELEMETRY=0 "$root/.tools/sam/bin/sam" --version
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/setup-venv.sh lint checkov sam
+.tools/lint/bin/cfn-lint --version
+echo "checkov $(.tools/checkov/bin/checkov --version)"
+SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam --version
