@@ -18,6 +18,8 @@ where
     Fut: Future<Output = Result<Response, Error>>,
 {
     let begun = Instant::now();
+    // API Gateway's access log has this one and cannot have the caller's.
+    let request_id = event.request_id().map(ToOwned::to_owned);
     let correlation_id = correlation_id(event.header(CORRELATION_ID), event.request_id());
     let mut who = (String::new(), String::new());
     let outcome = match Request::new(event) {
@@ -45,6 +47,7 @@ where
         organization,
         key,
         correlation_id,
+        request_id,
     );
     response.header(CORRELATION_ID, correlation_id)
 }

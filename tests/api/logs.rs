@@ -93,6 +93,7 @@ async fn a_request_logs_one_line_that_names_it_and_nothing_that_was_sent() {
         let line = logged.last().expect("a line");
         assert_eq!((&line["operation"], &line["status"]), (&json!("update_execution"), &json!(status)));
         assert_eq!((&line["organization"], &line["key"]), (&json!("acme"), &json!("key-1")));
+        assert_eq!(line["request_id"], "gateway-1", "by which the access log names the request");
         assert!(line.to_string().len() <= 300, "{line}");
     }
 }
