@@ -176,6 +176,26 @@ fn the_table_of_the_template_is_the_table_of_the_store() {
 }
 
 #[test]
+fn the_table_survives_mistakes() {
+    let template = template();
+    let table = &template["Resources"]["ExecutionsTable"];
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        assert_eq!(scalar(&table[policy]), "Retain");
+    }
+    let properties = &table["Properties"];
+    for on in [
+        &properties["DeletionProtectionEnabled"],
+        &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"],
+        &properties["SSESpecification"]["SSEEnabled"],
+    ] {
+        assert_eq!(on.as_bool(), Some(true), "{properties:?}");
+    }
+    assert_eq!(scalar(&properties["StreamSpecification"]["StreamViewType"]), "NEW_AND_OLD_IMAGES");
+    // A name that follows from the stack's, so that a stack made again does not start over with an empty table.
+    assert_eq!(scalar(&properties["TableName"]), "${AWS::StackName}-executions");
+}
+
+#[test]
 fn every_function_has_the_time_and_the_settings_that_it_needs() {
     let template = template();
     let globals = &template["Globals"]["Function"];
@@ -276,7 +296,7 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
         assert_eq!(properties["AutoPublishAliasAllProperties"].as_bool(), Some(true), "{operation}");
         // The parameters that a function's configuration depends on: SAM does not look at their values.
         let version = scalar(&properties["VersionDescription"]);
-        for parameter in ["Architecture", "LogLevel", "Table"] {
+        for parameter in ["Architecture", "DynamoDbEndpoint", "LogLevel", "Table"] {
             assert!(version.contains(&format!("${{{parameter}}}")), "{operation}: no new version for {parameter}");
         }
 
@@ -293,7 +313,14 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
         assert_eq!(ends_a_deployment, [format!("{name}ErrorsAlarm")], "{operation}");
     }
     let authorizer = &template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"];
-    assert_eq!(scalar(&authorizer["FunctionArn"]), "AuthorizerFunction.Alias", "the one that deployments shift");
+    let function = scalar(&authorizer["FunctionArn"]);
+    assert!(
+        function.ends_with(":function:${AuthorizerFunction}:live"),
+        "{function} is not the one that deployments shift"
+    );
+    let permissions = resources(&template, "AWS::Lambda::Permission");
+    let permission = &permissions["AuthorizerPermission"]["Properties"];
+    assert_eq!(scalar(&permission["FunctionName"]), "AuthorizerFunction.Alias", "whom API Gateway may invoke");
 }
 
 #[test]
