@@ -1,0 +1,350 @@
+"""Runs events/*.json through the built functions, each as Lambda starts it, with DynamoDB Local behind them.
+
+    python run_events.py rie    in AWS's runtime interface emulator, without a container
+    python run_events.py sam    by `sam local invoke` in a container, then one story by `sam local start-api`
+
+Needs tools/build.sh for this machine's architecture; tools/rie.sh and tools/sam-local.sh bring the rest. Prints a line
+`ok ...` for each thing that is as it must be, and ends with 1 where one is not.
+"""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import boto3
+from samtranslator.yaml_helper import yaml_parse
+
+from stack import REGION, ROOT, SAM, free_port
+
+BUILD = ROOT / ".aws-sam" / "build"
+EVENTS = ROOT / "events"
+CURSOR_KEY = "a secret of this run, long enough to be one"
+
+# Each story on a table of its own: the events in an order in which they can happen, and their answers. For the authorizer,
+# what API Gateway makes of its answer.
+STORIES = [
+    [
+        ("authorizer.known_key", 200),
+        ("authorizer.unknown_key", 403),
+        ("execute_flow.accepted", 200),
+        ("execute_flow.key_reused", 422),
+        ("execute_flow.invalid", 422),
+        ("get_execution.found", 200),
+        ("get_execution.not_modified", 304),
+        ("get_execution.not_found", 404),
+        ("list_executions.page", 200),
+        ("list_executions.foreign_cursor", 422),
+        ("update_execution.not_allowed", 400),
+        ("update_execution.outdated", 412),
+        ("update_execution_status.not_running", 400),
+        ("update_execution.running", 204),
+        ("list_transitions.found", 200),
+        ("list_transitions.not_found", 404),
+        ("update_execution_status.forbidden", 403),
+        ("update_execution.completed", 200),
+        ("execute_flow.accepted_base64", 200),
+    ],
+    [
+        ("execute_flow.accepted", 200),
+        ("update_execution.running", 204),
+        ("update_execution_status.cancelled", 200),
+    ],
+]
+
+# The variables that a function cannot start without.
+NEEDED = {"RATCHET_TABLE": None, "AWS_REGION": None, "RATCHET_CURSOR_KEY": "list_executions"}
+
+Invoke = Callable[[str, dict], dict]
+
+
+def logical_id(function: str) -> str:
+    return "".join(word.capitalize() for word in function.split("_")) + "Function"
+
+
+def event(name: str) -> dict:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+class Failed(Exception):
+    """Something is not as it must be."""
+
+
+def expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise Failed(what)
+
+
+# ---------------------------------------------------------------- processes
+
+
+def wait_for_port(port: int, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(600):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise Failed(f"{Path(str(process.args[0])).name} does not start:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def running(command: list, log: Path, **options) -> Iterator[subprocess.Popen]:
+    """A program that runs until it is no longer needed, its output in a file."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # A group of its own, so that what it starts ends with it.
+            start_new_session=True,
+            **options,
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def dynamodb_local(work: Path) -> Iterator[int]:
+    """AWS's DynamoDB Local; where it listens."""
+    folder = subprocess.run(
+        [ROOT / "tools" / "setup-dynamodb-local.sh"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()[-1]
+    port = free_port()
+    command = ["java", "-Xmx1g", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"]
+    # One database for all regions and credentials: a container brings its own.
+    command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
+    with running(command, work / "dynamodb.log", cwd=folder) as process:
+        wait_for_port(port, process, work / "dynamodb.log")
+        yield port
+
+
+def make_table(port: int, name: str) -> None:
+    """The table of template.yaml, with the key of authorizer.known_key in it."""
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    declared = template["Resources"]["ExecutionsTable"]["Properties"]
+    wanted = {
+        part: declared[part]
+        for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    }
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    client.create_table(TableName=name, **wanted)
+    (key,) = event("authorizer.known_key")["identitySource"]
+    client.put_item(
+        TableName=name,
+        Item={
+            "pk": {"S": f"k#{key.split('_')[1]}"},
+            "sk": {"S": "k"},
+            "hs": {"B": hashlib.sha256(key.encode()).digest()},
+            "og": {"S": "acme"},
+            "sp": {"S": "read,write"},
+        },
+    )
+
+
+# ---------------------------------------------------------------- the stories
+
+
+def tell(story: list[tuple[str, int]], invoke: Invoke, how: str) -> None:
+    for name, status in story:
+        answer = invoke(name.split(".")[0], event(name))
+        got = answer.get("statusCode", 200 if answer.get("isAuthorized") else 403)
+        expect(got == status, f"{name}: expected {status}, got {json.dumps(answer)[:1000]}")
+        print(f"ok {how} {name} {status}", flush=True)
+
+
+def by_rie(work: Path, port: int) -> None:
+    machine = "x86_64" if os.uname().machine == "x86_64" else "arm64"
+    (rie,) = (ROOT / ".tools" / "sam").glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")
+    settings = {
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{port}",
+        "RATCHET_CURSOR_KEY": CURSOR_KEY,
+    }
+
+    @contextmanager
+    def function(name: str, environment: dict[str, str]) -> Iterator[tuple[Callable[[dict], dict], Path]]:
+        front, log = free_port(), work / f"{name}.log"
+        command = [rie, "--runtime-interface-emulator-address", f"127.0.0.1:{front}"]
+        command += ["--runtime-api-address", f"127.0.0.1:{free_port()}", BUILD / logical_id(name) / "bootstrap"]
+        with running(command, log, env={"PATH": os.environ["PATH"], **environment}) as process:
+            wait_for_port(front, process, log)
+
+            def invoke(payload: dict) -> dict:
+                url = f"http://127.0.0.1:{front}/2015-03-31/functions/function/invocations"
+                request = urllib.request.Request(url, json.dumps(payload).encode())
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as answer:
+                        return json.load(answer)
+                except urllib.error.HTTPError as error:
+                    return json.loads(error.read() or b"{}")
+
+            yield invoke, log
+
+    for number, story in enumerate(STORIES):
+        table = f"story-{number}"
+        make_table(port, table)
+        with ExitStack() as stack:
+            functions = {
+                name: stack.enter_context(function(name, settings | {"RATCHET_TABLE": table}))
+                for name in sorted({name.split(".")[0] for name, _ in story})
+            }
+            tell(story, lambda name, payload: functions[name][0](payload), "rie")
+            for name, (_, log) in functions.items():
+                # One line for each request, on the function's own output, and no key in it.
+                lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+                requests = [line for line in lines if line.get("level") == "INFO" and "status" in line]
+                told = sum(event.split(".")[0] == name for event, _ in story)
+                if name != "authorizer":
+                    expect(len(requests) == told, f"{name}: {told} requests, {len(requests)} lines at INFO")
+                    longest = max(len(json.dumps(line, separators=(",", ":"))) for line in requests)
+                    print(f"ok rie {name} logs one line for each request, the longest of {longest} bytes")
+                expect(not re.search("ratchet_[0-9a-f]{16}_", log.read_text()), f"{name}: a key is in the log")
+
+    # A function without a setting: one line that says so, and an INIT that fails.
+    for missing, only in NEEDED.items():
+        for name in sorted({name.split(".")[0] for name, _ in STORIES[0]}):
+            if only not in (None, name):
+                continue
+            environment = {key: value for key, value in (settings | {"RATCHET_TABLE": "t"}).items() if key != missing}
+            with function(name, environment) as (invoke, log):
+                answer = invoke(event(next(event for event, _ in STORIES[0] if event.startswith(f"{name}."))))
+                said = [line for line in log.read_text().splitlines() if missing in line]
+            expect("statusCode" not in answer and "isAuthorized" not in answer, f"{name} without {missing}: {answer}")
+            # The emulator starts a function once more where its INIT failed, as Lambda does.
+            expect(0 < len(said) <= 2, f"{name} without {missing} says:\n{log.read_text()}")
+            expect("template.yaml" in said[0] or "Lambda" in said[0], said[0])
+            print(f"ok rie {name} does not start without {missing}: {answer.get('errorType')}")
+
+
+def by_sam(work: Path, port: int) -> None:
+    # This machine, as containers see it: asked of one.
+    asked = ["docker", "run", "--rm", "--add-host", "machine:host-gateway", "--entrypoint", "getent"]
+    asked += [f"public.ecr.aws/lambda/provided:al2023-{architecture()}", "hosts", "machine"]
+    gateway = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
+    endpoint = f"http://{gateway}:{port}"
+    environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION}
+    environment |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+    def options(table: str) -> list:
+        variables = work / f"{table}.json"
+        variables.write_text(json.dumps({"Parameters": {"RATCHET_TABLE": table, "RATCHET_CURSOR_KEY": CURSOR_KEY}}))
+        return [
+            *("--template", BUILD / "template.yaml", "--env-vars", variables, "--skip-pull-image"),
+            *("--parameter-overrides", f"Stage=dev Architecture={architecture()} DynamoDbEndpoint={endpoint}"),
+        ]
+
+    for number, story in enumerate(STORIES):
+        table = f"story-{number}"
+        make_table(port, table)
+
+        def invoke(name: str, payload: dict) -> dict:
+            (work / "event.json").write_text(json.dumps(payload))
+            done = subprocess.run(
+                [SAM, "local", "invoke", logical_id(name), "--event", work / "event.json", *options(table)],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+            answer = json.loads(answers[-1]) if done.returncode == 0 and answers else {"errorType": "none"}
+            expect("errorType" not in answer, f"sam local invoke {name}:\n{done.stdout}\n{done.stderr}")
+            return answer
+
+        tell(story, invoke, "sam-local-invoke")
+
+    table = "served"
+    make_table(port, table)
+    front = free_port()
+    log = work / "start-api.log"
+    # Containers as they are needed, not all seven at once.
+    command = [SAM, "local", "start-api", "--port", str(front), "--warm-containers", "LAZY", *options(table)]
+    with running(command, log, cwd=ROOT, env=environment) as process:
+        wait_for_port(front, process, log)
+        (key,) = event("authorizer.known_key")["identitySource"]
+
+        def call(method: str, path: str, status: int, body: dict | None = None, key: str | None = key) -> dict:
+            headers = {"content-type": "application/json"} if body else {}
+            headers |= {"x-api-key": key} if key else {}
+            data = json.dumps(body).encode() if body else None
+            request = urllib.request.Request(f"http://127.0.0.1:{front}/api/v1{path}", data, headers, method=method)
+            try:
+                answer = urllib.request.urlopen(request, timeout=60)
+            except urllib.error.HTTPError as error:
+                answer = error
+            text = answer.read()
+            told = f"{method} {path}: expected {status}, got {answer.status} {text!r}\n{log.read_text()[-4000:]}"
+            expect(answer.status == status, told)
+            print(f"ok sam-local-start-api {method} {path.split('?')[0]} {status}", flush=True)
+            return json.loads(text) if text else {}
+
+        made = call("POST", "/flows/execute", 200, {"flow_id": "f", "trigger_type": "api"})["execution"]
+        call("GET", "/flows/executions", 401, key=None)
+        call("GET", "/flows/executions", 403, key=key[:-1] + "x")
+        call("PATCH", f"/flows/executions/{made['id']}", 200, {"status": "running"})
+        call("PATCH", f"/flows/executions/{made['id']}", 400, {"status": "queued"})
+        call("PATCH", f"/executions/{made['id']}", 200, {"status": "cancelled"})
+        record = call("GET", f"/flows/executions/{made['id']}", 200)
+        expect(record["status"] == "cancelled", f"not cancelled: {record}")
+        call("GET", f"/executions/{made['id']}/transitions", 200)
+        page = call("GET", "/flows/executions?status=cancelled", 200)
+        expect([listed["id"] for listed in page["executions"]] == [made["id"]], f"not listed: {page}")
+
+
+def architecture() -> str:
+    return "x86_64" if os.uname().machine == "x86_64" else "arm64"
+
+
+def main(how: str) -> int:
+    told = {name for story in STORIES for name, _ in story}
+    present = {path.stem for path in EVENTS.glob("*.json")}
+    if told != present:
+        print(f"events/ and the stories of run_events.py differ: {sorted(told ^ present)}", file=sys.stderr)
+        return 1
+    if not (BUILD / "template.yaml").exists():
+        print(f"run_events: nothing is built: tools/build.sh {architecture()}", file=sys.stderr)
+        return 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="ratchet-events-") as work, dynamodb_local(Path(work)) as port:
+            {"rie": by_rie, "sam": by_sam}[how](Path(work), port)
+    except Failed as failed:
+        print(f"run_events: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["rie"], ["sam"]):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
