@@ -45,34 +45,42 @@ def landing_pads(binary: Path) -> float:
     return int(found[1], 16) / binary.stat().st_size if found else 0.0
 
 
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
 def main(architecture: str) -> int:
     if not (BUILD / "template.yaml").exists():
         print("check_build: nothing in .aws-sam/build: run tools/build.sh", file=sys.stderr)
         return 1
     # A folder for each function, by its logical id; layers and nested stacks there are none.
-    declared = re.findall(r"^  (\w+):\n    Type: AWS::Serverless::Function$", (ROOT / "template.yaml").read_text(), re.M)
+    declared = re.findall(
+        r"^  (\w+):\n    Type: AWS::Serverless::Function$", (ROOT / "template.yaml").read_text(), re.M
+    )
     problems = []
-    print(f"{'function':32} {'binary':>10} {'zip':>10} {'glibc':>6} {'pads':>6}  sha256")
+    print(f"   {'function':32} {'binary':>10} {'zip':>10} {'glibc':>6} {'pads':>6}  sha256")
     for function in declared:
         binary = BUILD / function / "bootstrap"
         if not binary.is_file():
             problems.append(f"{function}: no bootstrap was built")
             continue
-        versions = {tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_([0-9.]+)", readelf("-VW", str(binary)))}
-        newest, size, pads = max(versions), zipped(binary), landing_pads(binary)
-        digest = hashlib.sha256(binary.read_bytes()).hexdigest()
-        print(
-            f"{function:32} {binary.stat().st_size:>10,} {size:>10,} {'.'.join(map(str, newest)):>6} {pads:>6.1%}"
-            f"  {digest}"
-        )
+        needed = re.findall(r"GLIBC_([0-9.]+)", readelf("-VW", str(binary)))
+        newest = max(tuple(map(int, version.split("."))) for version in needed)
+        size, pads = zipped(binary), landing_pads(binary)
+        before = len(problems)
         if MACHINES[architecture] not in readelf("-hW", str(binary)):
             problems.append(f"{function}: is not built for {architecture}")
         if newest > GLIBC:
-            problems.append(f"{function}: needs glibc {'.'.join(map(str, newest))}, Amazon Linux 2023 has 2.34")
+            problems.append(f"{function}: needs glibc {dotted(newest)}, Amazon Linux 2023 has {dotted(GLIBC)}")
         if size > MAX_ZIP:
             problems.append(f"{function}: {size:,} bytes zipped, more than {MAX_ZIP:,}")
         if pads < MIN_LANDING_PADS:
             problems.append(f"{function}: built to abort at a panic, without an answer or a line in the log")
+        mark = "ok" if len(problems) == before else "!!"
+        digest = hashlib.sha256(binary.read_bytes()).hexdigest()
+        print(
+            f"{mark} {function:32} {binary.stat().st_size:>10,} {size:>10,} {dotted(newest):>6} {pads:>6.1%}  {digest}"
+        )
     if not declared:
         problems.append("template.yaml declares no function")
     for problem in problems:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Deploys the stack with `sam deploy` to an AWS emulator on this machine, makes an API key, says how to call the API, and
-# keeps it until Ctrl-C. Builds the functions first if they are not built (tools/build.sh).
+# keeps it until Ctrl-C. Builds the functions if they are not built yet; after a change, run tools/build.sh yourself.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

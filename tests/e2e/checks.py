@@ -117,16 +117,25 @@ def a_repeat_with_its_key_makes_one_execution(world: World) -> None:
     other = world.admin.post("/flows/execute", body | {"trigger_type": "test"}, idempotency_key=key)
     refused(other, 422, "IDEMPOTENCY_KEY_REUSED")
     # Another organization's key of the same text is another key.
-    assert ok(world.other.post("/flows/execute", body, idempotency_key=key))["execution"]["id"] != first.json()["execution"]["id"]
+    assert (
+        ok(world.other.post("/flows/execute", body, idempotency_key=key))["execution"]["id"]
+        != first.json()["execution"]["id"]
+    )
 
 
 @check("execute_flow")
 def refuses_what_is_no_execution(world: World) -> None:
-    invalid(world.admin.post("/flows/execute", {"trigger_typ": "manual"}), "body.flow_id", "body.trigger_type", "body.trigger_typ")
+    invalid(
+        world.admin.post("/flows/execute", {"trigger_typ": "manual"}),
+        "body.flow_id",
+        "body.trigger_type",
+        "body.trigger_typ",
+    )
     invalid(world.admin.post("/flows/execute", '{"flow_id":'), "body.11")
     deep = '{"a":' * 101 + "1" + "}" * 101
     invalid(
-        world.admin.post("/flows/execute", f'{{"flow_id":"f","trigger_type":"api","variables":{deep}}}'), "body.variables"
+        world.admin.post("/flows/execute", f'{{"flow_id":"f","trigger_type":"api","variables":{deep}}}'),
+        "body.variables",
     )
     invalid(
         world.admin.post("/flows/execute", {"flow_id": "f", "trigger_type": "api"}, idempotency_key="k" * 256),
@@ -165,7 +174,7 @@ def another_organizations_record_is_not_there(world: World) -> None:
 
 
 def hidden_from_others(world: World, call: Callable[[Api, str], Answer]) -> None:
-    """On another organization's execution a call is answered as on one that never was, byte for byte, and does nothing."""
+    """A call on another organization's execution is answered as on one that never was, byte for byte; it does nothing."""
     made = world.execution("running")
     before = world.admin.get(f"{EXECUTIONS}/{made['id']}").body
 
@@ -191,7 +200,10 @@ def lists_by_organization_status_and_flow(world: World) -> None:
     assert (page["total_count"], page["has_more"]) == (3, False)
     page = ok(world.reader.get(f"{EXECUTIONS}?flow_id={flow}&status=running"))
     assert [execution["id"] for execution in page["executions"]] == made[:0:-1]
-    running = {execution["id"] for execution in ok(world.reader.get(f"{EXECUTIONS}?status=running&page_size=100"))["executions"]}
+    running = {
+        execution["id"]
+        for execution in ok(world.reader.get(f"{EXECUTIONS}?status=running&page_size=100"))["executions"]
+    }
     assert set(made[1:]) <= running and made[0] not in running
     newest = ok(world.reader.get(f"{EXECUTIONS}?page_size=1"))["executions"]
     assert [execution["id"] for execution in newest] == made[-1:]
@@ -243,7 +255,9 @@ def changes_status_and_fields(world: World) -> None:
     minimal = world.writer.patch(path, {"tokens_used": 12}, prefer="return=minimal")
     assert (minimal.status, minimal.body) == (204, b"") and minimal.headers["etag"] != answer.headers["etag"]
     refused(world.writer.patch(path, {"tokens_used": 13}, if_match=answer.headers["etag"]), 412, "PRECONDITION_FAILED")
-    done = ok(world.writer.patch(path, {"status": "completed", "final_output": {"x": 1}}, if_match=minimal.headers["etag"]))
+    done = ok(
+        world.writer.patch(path, {"status": "completed", "final_output": {"x": 1}}, if_match=minimal.headers["etag"])
+    )
     assert done["status"] == "completed" and done["completed_at"] and done["duration_ms"] >= 0
     assert done["tokens_used"] == 12, "the refused write was not applied"
 
@@ -306,8 +320,15 @@ def of_concurrent_writers_one_wins(world: World) -> None:
 @check("update_execution")
 def refuses_what_is_no_update(world: World) -> None:
     path = f"{EXECUTIONS}/{world.execution()['id']}"
-    invalid(world.admin.patch(path, {"status": "done", "retry_count": -1, "flow_id": "x"}), "body.status", "body.retry_count", "body.flow_id")
-    refused(world.admin.patch(path, "a=b", content_type="application/x-www-form-urlencoded"), 415, "UNSUPPORTED_MEDIA_TYPE")
+    invalid(
+        world.admin.patch(path, {"status": "done", "retry_count": -1, "flow_id": "x"}),
+        "body.status",
+        "body.retry_count",
+        "body.flow_id",
+    )
+    refused(
+        world.admin.patch(path, "a=b", content_type="application/x-www-form-urlencoded"), 415, "UNSUPPORTED_MEDIA_TYPE"
+    )
     refused(world.reader.patch(path, {"status": "running"}), 403, "FORBIDDEN")
     refused(world.admin.patch(path, {"metadata": {"text": "x" * (500 * 1024)}}), 413, "PAYLOAD_TOO_LARGE")
     refused(world.admin.patch(f"{EXECUTIONS}/no-uuid", {"status": "running"}), 404, "EXECUTION_NOT_FOUND")

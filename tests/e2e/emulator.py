@@ -1,10 +1,10 @@
-"""MiniStack, the AWS emulator of the end-to-end tests, with what the stack needs and MiniStack lacks, as AWS documents it.
+"""MiniStack, the AWS emulator of the end-to-end tests, and what the stack needs that MiniStack lacks, as AWS documents it.
 
-1. The condition key `dynamodb:LeadingKeys`. The policies in template.yaml allow a function only items of its own kind, by
-   the prefix of the partition key. Without the key, their Null condition would refuse every request; with it, the very
-   policies that are deployed to AWS decide.
+1. The condition key `dynamodb:LeadingKeys`. The policies in template.yaml allow a function only items of its own kind,
+   by the prefix of the partition key. Without the key, their Null condition would refuse every request; with it, the
+   very policies that are deployed to AWS decide.
 2. The `Body` of an `AWS::ApiGatewayV2::Api`: SAM writes authorizer, routes, integrations and CORS into it as OpenAPI.
-3. Parameter values for the SAM transform, which puts some of them into what it makes. Without them it takes the defaults.
+3. Parameter values for the SAM transform, which puts some of them into what it makes. Without them it takes defaults.
 4. A table that is there already fails the stack that would make it. MiniStack would take it over and empty it.
 
 Run as a program it is MiniStack: settings come from the environment (GATEWAY_PORT, BIND_HOST, AUTH, ...).

@@ -32,8 +32,8 @@ BUILD = ROOT / ".aws-sam" / "build"
 EVENTS = ROOT / "events"
 CURSOR_KEY = "a secret of this run, long enough to be one"
 
-# Each story on a table of its own: the events in an order in which they can happen, and their answers. For the authorizer,
-# what API Gateway makes of its answer.
+# Each story on a table of its own: the events in an order in which they can happen, and their answers. For the
+# authorizer, what API Gateway makes of its answer.
 STORIES = [
     [
         ("authorizer.known_key", 200),
@@ -144,8 +144,7 @@ def make_table(port: int, name: str) -> None:
     template = yaml_parse((ROOT / "template.yaml").read_text())
     declared = template["Resources"]["ExecutionsTable"]["Properties"]
     wanted = {
-        part: declared[part]
-        for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        part: declared[part] for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     }
     client = boto3.client(
         "dynamodb",

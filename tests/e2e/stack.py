@@ -30,7 +30,7 @@ TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 # Short, so that a test can wait for it to pass.
 AUTHORIZER_CACHE_SECONDS = 2
 
-# What a test deployment says of the template's parameters. CodeDeploy, which shifts traffic, is what the emulator lacks.
+# What a test deployment says of the template's parameters. CodeDeploy, which shifts traffic, the emulator lacks.
 PARAMETERS = {
     "Stage": "dev",
     "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
@@ -104,8 +104,8 @@ class Emulator:
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.log = tempfile.NamedTemporaryFile(prefix="ratchet-emulator-", suffix=".log", delete=False)
-        # Not the caller's environment: the functions inherit the emulator's, and must get their settings from the stack.
-        # AWS_ENDPOINT_URL is the one exception; on AWS, nothing sets it.
+        # Not the caller's environment: the functions inherit the emulator's, and must get their settings from the
+        # stack. AWS_ENDPOINT_URL is the one exception; on AWS, nothing sets it.
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ} | {
             "AUTH": "true",
             "GATEWAY_PORT": str(self.port),

@@ -1,5 +1,6 @@
 """Every operation, every error that can be provoked from outside, the authorizer, two organizations."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -20,8 +21,21 @@ def test_every_function_of_the_stack_has_checks(stack) -> None:
     assert deployed == named
 
 
+def test_keys_are_listed_without_their_secrets(world: World) -> None:
+    key = world.stack.new_key("listed", "read")
+    listed = world.stack.keys("list", "--org", "listed", "--json")
+    assert listed.returncode == 0, listed.stderr
+    (found,) = json.loads(listed.stdout)
+    assert (found["key_id"], found["scopes"], found["state"]) == (key.split("_")[1], ["read"], "active")
+    assert key.split("_")[2] not in listed.stdout + listed.stderr
+
+
 def test_what_is_no_route_is_the_gateways_404(world: World) -> None:
-    for method, path, base in [("GET", "/", ""), ("GET", "/flows", "/api/v1"), ("DELETE", "/flows/executions", "/api/v1")]:
+    for method, path, base in [
+        ("GET", "/", ""),
+        ("GET", "/flows", "/api/v1"),
+        ("DELETE", "/flows/executions", "/api/v1"),
+    ]:
         gateways(world.admin.send(method, path, base=base), 404, "Not Found")
 
 
@@ -33,7 +47,15 @@ def test_a_browser_of_an_allowed_origin_may_call(world: World) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "PATCH" in answer.headers["access-control-allow-methods"]
     allowed = {name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")}
-    assert {"x-api-key", "content-type", "idempotency-key", "if-match", "if-none-match", "prefer", "x-correlation-id"} <= allowed
+    assert {
+        "x-api-key",
+        "content-type",
+        "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "prefer",
+        "x-correlation-id",
+    } <= allowed
     stranger = nobody.send("OPTIONS", "/flows/executions", origin="https://evil.example.com", **preflight)
     assert "access-control-allow-origin" not in stranger.headers
     read = world.admin.get("/flows/executions?page_size=1", origin="https://app.example.com")

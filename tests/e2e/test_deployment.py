@@ -85,7 +85,9 @@ def test_a_request_is_found_by_its_correlation_id_in_the_log(world: World) -> No
 def stacks(emulator: Emulator) -> set[str]:
     found = emulator.client("cloudformation").describe_stacks()["Stacks"]
     # A change set that could not be carried out leaves a stack in review, without a resource.
-    return {stack["StackName"] for stack in found if stack["StackStatus"] not in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")}
+    return {
+        stack["StackName"] for stack in found if stack["StackStatus"] not in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
+    }
 
 
 def functions(emulator: Emulator) -> set[str]:

@@ -25,6 +25,8 @@ ALLOWED = {
     "list_transitions": {("GetItem", None, "e#")},
     "authorizer": {("GetItem", None, "k#")},
 }
+# What Lambda itself does in a function's name: writes its log and its traces.
+PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 KINDS = ["e#", "c#", "k#"]
 INDEX_KINDS = {"by_organization": "go", "by_status": "gs", "by_flow": "gf"}
 
@@ -52,9 +54,23 @@ class Role:
         for policy, document in self.policies.items():
             for index, statement in enumerate(document["Statement"]):
                 if statement["Effect"] == "Allow":
-                    for action, resource in itertools.product(listed(statement["Action"]), listed(statement["Resource"])):
+                    for action, resource in itertools.product(
+                        listed(statement["Action"]), listed(statement["Resource"])
+                    ):
                         if action.startswith("dynamodb:"):
                             yield policy, index, action, resource
+
+    def platform(self) -> set[str]:
+        """The actions besides: Lambda takes them for the function, and the emulator lets it without asking."""
+        documents = list(self.policies.values())
+        for policy in self.iam.list_attached_role_policies(RoleName=self.name)["AttachedPolicies"]:
+            version = self.iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+            found = self.iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
+            documents.append(found["PolicyVersion"]["Document"])
+        actions = {
+            action for document in documents for each in document["Statement"] for action in listed(each["Action"])
+        }
+        return {action for action in actions if not action.startswith("dynamodb:")}
 
     def without(self, policy: str, index: int, action: str, resource: str) -> None:
         """Takes one grant away: the statement goes on with its other actions and resources."""
@@ -102,6 +118,7 @@ def test_every_grant_is_needed(function: str, world: World, proven: list) -> Non
     assert {(action.removeprefix("dynamodb:"), index_of(resource)) for _, _, action, resource in grants} == {
         (action, index) for action, index, _ in ALLOWED[function]
     }
+    assert role.platform() == PLATFORM
     assert failures(function, world) == [], "with its own policy"
     for policy, index, action, resource in grants:
         role.without(policy, index, action, resource)
@@ -129,7 +146,13 @@ def requests(table: str):
         yield "UpdateItem", None, kind, "update_item", {"Key": key, **update}
         yield "DeleteItem", None, kind, "delete_item", {"Key": key}
         yield "BatchGetItem", None, kind, "batch_get_item", {"RequestItems": {table: {"Keys": [key]}}}
-        yield "BatchWriteItem", None, kind, "batch_write_item", {"RequestItems": {table: [{"PutRequest": {"Item": key}}]}}
+        yield (
+            "BatchWriteItem",
+            None,
+            kind,
+            "batch_write_item",
+            {"RequestItems": {table: [{"PutRequest": {"Item": key}}]}},
+        )
         yield "Query", None, kind, "query", {"KeyConditionExpression": "pk = :k", "ExpressionAttributeValues": value}
     for index, attribute in INDEX_KINDS.items():
         for kind in ("o#", "s#", "f#", "k#"):
@@ -160,7 +183,9 @@ def test_a_role_may_do_its_own_and_nothing_of_anothers(function: str, world: Wor
         RoleName=role, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [*trust["Statement"], owner]})
     )
     try:
-        taken = emulator.client("sts").assume_role(RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="test")
+        taken = emulator.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="test"
+        )
     finally:
         iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
     client = emulator.client(

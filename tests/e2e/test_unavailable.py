@@ -1,4 +1,4 @@
-"""DynamoDB away, silent or throttling: the deployed functions answer 503 with Retry-After, before their own time is up."""
+"""DynamoDB away, silent or throttling: the deployed functions answer 503 with Retry-After before their time is up."""
 
 import json
 import socket
@@ -76,14 +76,16 @@ def calling(world: World, logical_id: str, endpoint: str) -> Iterator[None]:
 
 
 CALLS = {
-    "ExecuteFlowFunction": lambda world, id: world.admin.post("/flows/execute", {"flow_id": "f", "trigger_type": "api"}),
+    "ExecuteFlowFunction": lambda world, id: world.admin.post(
+        "/flows/execute", {"flow_id": "f", "trigger_type": "api"}
+    ),
     "ListExecutionsFunction": lambda world, id: world.admin.get(EXECUTIONS),
     "GetExecutionFunction": lambda world, id: world.admin.get(f"{EXECUTIONS}/{id}"),
     "UpdateExecutionFunction": lambda world, id: world.admin.patch(f"{EXECUTIONS}/{id}", {"status": "completed"}),
     "UpdateExecutionStatusFunction": lambda world, id: world.admin.patch(f"/executions/{id}", {"status": "failed"}),
     "ListTransitionsFunction": lambda world, id: world.admin.get(f"/executions/{id}/transitions"),
 }
-# What a write that was sent and not answered has come to cannot be known. A new execution has taken its number first, and
+# What a write that was sent and not answered has come to cannot be known. A new execution takes its number first, and
 # that is what fails.
 UNKNOWN = {"UpdateExecutionFunction", "UpdateExecutionStatusFunction"}
 
