@@ -33,7 +33,7 @@ pub struct Changed {
 
 /// What must hold for a change, besides that the execution exists and that the change was not applied before.
 #[derive(Debug, Clone)]
-enum Rule {
+pub enum Rule {
     /// If-Match.
     Version(Vec<i64>),
     /// The table of transitions.
@@ -41,14 +41,20 @@ enum Rule {
     /// `retrying` needs a retry that is left.
     RetryLeft,
     /// `retry_count` may not fall and may not pass `max_retries`. Entering `retrying` counts one, so it must rise then.
-    RetryCount { requested: i64, rising: bool },
+    RetryCount {
+        /// The `retry_count` that is asked for.
+        requested: i64,
+        /// Whether it must be more than it was.
+        rising: bool,
+    },
     /// These fields are frozen in a terminal status.
     NotFinished(Vec<&'static str>),
 }
 
 impl Rule {
     /// The rules of a change, in the order in which a refusal is explained.
-    fn all(change: &Change) -> Vec<Self> {
+    #[must_use]
+    pub fn all(change: &Change) -> Vec<Self> {
         let mut rules = Vec::new();
         if let Some(IfMatch::Versions(versions)) = &change.options.if_match {
             rules.push(Self::Version(versions.clone()));
@@ -138,6 +144,22 @@ impl Rule {
             Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } => true,
         }
     }
+}
+
+/// Why a change with these rules is not done in `state`, or `None` where they all hold: the same rules are the store's
+/// condition. It is a pure function, so that the model of the protocol (`tests/model`) runs on it too.
+///
+/// `lost` says that the answer of an attempt before this one was lost. That attempt may still be on its way, and be
+/// applied once the state has changed. A refusal is then only told where that cannot happen.
+#[must_use]
+pub fn refusal(rules: &[Rule], state: &State, lost: bool) -> Option<Error> {
+    let refusal = rules.iter().find_map(|rule| rule.broken_by(state))?;
+    let settled = rules.iter().any(|rule| rule.broken_by(state).is_some() && rule.broken_for_good(state));
+    if lost && !settled {
+        let reason = "refused, but an attempt before that was lost and may still be applied".to_owned();
+        return Some(Error::OutcomeUnknown { reason });
+    }
+    Some(refusal.into())
 }
 
 fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
@@ -258,17 +280,8 @@ impl Write<'_> {
             None => {}
         }
         let state = read_state(item)?;
-        let Some(refusal) = self.rules.iter().find_map(|rule| rule.broken_by(&state)) else {
-            return Err(Error::internal("the store refused a write that no rule refuses"));
-        };
-        // An earlier attempt may still be on its way, and be applied once the state has changed. A refusal is only
-        // told where that cannot happen.
-        let settled = self.rules.iter().any(|rule| rule.broken_by(&state).is_some() && rule.broken_for_good(&state));
-        if attempts.any_lost() && !settled {
-            let reason = "refused, but an attempt before that was lost and may still be applied".to_owned();
-            return Err(Error::OutcomeUnknown { reason });
-        }
-        Err(refusal.into())
+        let refusal = refusal(&self.rules, &state, attempts.any_lost());
+        Err(refusal.unwrap_or_else(|| Error::internal("the store refused a write that no rule refuses")))
     }
 
     /// This change's entry in the log.
@@ -377,16 +390,16 @@ mod tests {
         State { status, version: 3, retry_count: 1, max_retries: 2 }
     }
 
-    fn refusal(change: &Change, state: &State) -> Option<Refusal> {
+    fn broken(change: &Change, state: &State) -> Option<Refusal> {
         Rule::all(change).iter().find_map(|rule| rule.broken_by(state))
     }
 
     #[test]
     fn a_retry_is_refused_when_none_is_left() {
         let retrying = change(Some(Status::Retrying), FieldUpdates::default());
-        assert_eq!(refusal(&retrying, &state(Status::Running)), None);
+        assert_eq!(broken(&retrying, &state(Status::Running)), None);
         let spent = State { retry_count: 2, ..state(Status::Running) };
-        assert!(matches!(refusal(&retrying, &spent), Some(Refusal::NoRetryLeft { retry_count: 2, .. })));
+        assert!(matches!(broken(&retrying, &spent), Some(Refusal::NoRetryLeft { retry_count: 2, .. })));
     }
 
     #[test]
@@ -401,7 +414,7 @@ mod tests {
             (Some(Status::Retrying), 2, true),
             (Some(Status::Retrying), 3, false),
         ] {
-            let refused = refusal(&count(to, requested), &state(Status::Running));
+            let refused = broken(&count(to, requested), &state(Status::Running));
             assert_eq!(refused.is_none(), allowed, "{to:?} {requested}");
         }
     }

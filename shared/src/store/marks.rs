@@ -54,9 +54,28 @@ impl Ring {
         }
     }
 
-    /// The maps in which a mark may stand at `now`.
-    fn live(self, now: Timestamp) -> [&'static str; 3] {
+    /// The maps in which a mark may stand at `now`: a write looks into them for its own.
+    #[must_use]
+    pub fn live(self, now: Timestamp) -> [&'static str; 3] {
         [self.map(now, -1), self.map(now, 0), self.map(now, 1)]
+    }
+
+    /// The map into which a write at `now` puts its mark.
+    #[must_use]
+    pub fn present(self, now: Timestamp) -> &'static str {
+        self.map(now, 0)
+    }
+
+    /// The map that a write at `now` empties.
+    #[must_use]
+    pub fn emptied(self, now: Timestamp) -> &'static str {
+        self.map(now, 2)
+    }
+
+    /// How long a stretch is, in milliseconds.
+    #[must_use]
+    pub const fn stretch(self) -> i64 {
+        self.stretch
     }
 }
 
@@ -135,10 +154,10 @@ impl Mark {
 
     /// Leaves the mark in its ring. A write with a transition does not need to: the log keeps its id.
     pub fn leave(&self, now: Timestamp, expression: &mut Expression) {
-        let path = expression.member(self.ring.map(now, 0), &self.id);
+        let path = expression.member(self.ring.present(now), &self.id);
         let content = expression.value(self.content());
         expression.set(&path, &content);
-        expression.assign(self.ring.map(now, 2), empty_map());
+        expression.assign(self.ring.emptied(now), empty_map());
     }
 
     /// Looks for the mark on an item.
@@ -181,19 +200,19 @@ mod tests {
             for stretch in 0..9 {
                 let start = stretch * ring.stretch;
                 let end = start + ring.stretch - 1;
-                let emptied = ring.map(at(start), 2);
-                assert_eq!(emptied, ring.map(at(end), 2));
+                let emptied = ring.emptied(at(start));
+                assert_eq!(emptied, ring.emptied(at(end)));
                 assert!(!ring.live(at(start)).contains(&emptied));
                 // A mark left at the very end is found for a whole stretch, whoever writes in between.
-                let left = ring.map(at(end), 0);
+                let left = ring.present(at(end));
                 for later in [end, end + 1, end + ring.stretch / 2, end + ring.stretch] {
                     assert!(ring.live(at(later)).contains(&left), "{later}");
-                    assert_ne!(ring.map(at(later), 2), left, "{later}");
+                    assert_ne!(ring.emptied(at(later)), left, "{later}");
                 }
                 // A writer whose clock is one stretch ahead or behind empties nothing of it either.
-                assert_ne!(ring.map(at(end + ring.stretch), 2), left);
+                assert_ne!(ring.emptied(at(end + ring.stretch)), left);
                 if stretch > 0 {
-                    assert_ne!(ring.map(at(end - ring.stretch), 2), left);
+                    assert_ne!(ring.emptied(at(end - ring.stretch)), left);
                 }
             }
         }

@@ -56,7 +56,7 @@ const BATCH_OPERATION_TIMEOUT: Duration = Duration::from_millis(5_500);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// How often a request is tried.
-const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 /// The table's indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
