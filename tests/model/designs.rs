@@ -1,0 +1,57 @@
+//! Designs that look as if they would do, and the same model that shows how each is wrong.
+
+use shared::store::marks::UNKEYED;
+
+use crate::design::{Design, Ticks};
+use crate::protocol::{Bounds, NEVER_OVERWRITTEN, NEVER_REFUSED, NEVER_TWICE, ONE_WINS, TABLE, TERMINAL};
+use crate::slices::{KEYED_TICKS, UNKEYED_TICKS, counterexample, repeated_fields, small_race, two_late_attempts};
+
+const STILL: Ticks = Ticks { per_stretch: 1, last: 0 };
+
+#[test]
+fn without_marks_the_services_own_retry_is_applied_twice_or_refused_by_itself() {
+    let bounds = Bounds { design: Design::no_mark(STILL), ..small_race() };
+    counterexample(&bounds, NEVER_REFUSED);
+    counterexample(&bounds, NEVER_TWICE);
+    counterexample(&bounds, NEVER_OVERWRITTEN);
+}
+
+#[test]
+fn a_mark_of_the_last_write_alone_is_gone_when_another_writer_comes_in_between() {
+    let bounds = Bounds { design: Design::last_write(STILL), ..small_race() };
+    for property in [NEVER_REFUSED, NEVER_TWICE, NEVER_OVERWRITTEN] {
+        let steps = counterexample(&bounds, property);
+        assert!(steps.len() > 4, "with one writer it would do: {steps:?}");
+    }
+    let bounds = Bounds { design: Design::last_write(KEYED_TICKS), ..repeated_fields() };
+    counterexample(&bounds, NEVER_OVERWRITTEN);
+}
+
+#[test]
+fn of_three_maps_a_slow_clock_empties_the_one_that_a_fast_clock_writes_into() {
+    let bounds = Bounds { design: Design::three_maps(UNKEYED_TICKS), ..two_late_attempts() };
+    counterexample(&bounds, NEVER_TWICE);
+    // Where all clocks agree, an attempt that arrives when the next stretch has begun does the same.
+    counterexample(&Bounds { skew: 0, ..bounds }, NEVER_TWICE);
+}
+
+#[test]
+fn a_ring_that_does_not_look_into_the_last_stretch_forgets_when_the_stretch_changes() {
+    let bounds = Bounds { design: Design::without_the_last_stretch(KEYED_TICKS), ..repeated_fields() };
+    counterexample(&bounds, NEVER_TWICE);
+    counterexample(&Bounds { skew: 0, ..bounds }, NEVER_TWICE);
+}
+
+#[test]
+fn a_ring_that_does_not_look_into_the_next_stretch_misses_the_marks_of_a_fast_clock() {
+    let bounds = Bounds { design: Design::without_the_next_stretch(KEYED_TICKS), ..repeated_fields() };
+    counterexample(&bounds, NEVER_TWICE);
+}
+
+#[test]
+fn read_then_write_lets_two_writers_win_and_changes_results() {
+    let bounds = Bounds { design: Design::read_then_write(UNKEYED, STILL), ..small_race() };
+    for property in [TABLE, ONE_WINS, TERMINAL] {
+        counterexample(&bounds, property);
+    }
+}

@@ -1,0 +1,617 @@
+//! The steps of the model, and what must hold after each.
+
+use std::collections::BTreeSet;
+
+use shared::error::{Error, Refusal};
+use shared::json::JsonText;
+use shared::request::update::{Change, FieldUpdates, RequestedTransition};
+use shared::request::{IdempotencyKey, IfMatch, WriteOptions};
+use shared::status::Status;
+use shared::store::change::{Rule, refusal};
+use shared::store::marks::{Mark, Seen};
+use stateright::{Model, Property};
+
+use crate::design::Design;
+use crate::world::{Answer, Body, Broken, Entry, MAX_RETRIES, Record, Request, Sent, World};
+
+/// One request that a model's writers may make.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// A request of its own. It asks for any one of these, with an Idempotency-Key or without.
+    New {
+        /// What it may ask for.
+        bodies: Vec<Body>,
+        /// Its key.
+        key: Option<u8>,
+    },
+    /// A repeat of another one, with its key and its body.
+    Repeat {
+        /// Of which.
+        of: usize,
+    },
+    /// A request with the key of another one, and a body of its own.
+    OtherBody {
+        /// Of which.
+        of: usize,
+        /// What it asks for.
+        body: Body,
+    },
+}
+
+impl Plan {
+    /// A request without a key.
+    pub fn unkeyed(bodies: &[Body]) -> Self {
+        Self::New { bodies: bodies.to_vec(), key: None }
+    }
+
+    /// A request with a key.
+    pub fn keyed(bodies: &[Body], key: u8) -> Self {
+        Self::New { bodies: bodies.to_vec(), key: Some(key) }
+    }
+}
+
+/// What is modelled, and how far.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How a write finds out that it was applied before.
+    pub design: Design,
+    /// With what status and `retry_count` it may begin.
+    pub first: Vec<(Status, i64)>,
+    /// The requests.
+    pub plans: Vec<Plan>,
+    /// How often the service tries each.
+    pub attempts: u32,
+    /// The last moment.
+    pub horizon: u8,
+    /// By how much one function's clock may be ahead of another's.
+    pub skew: u8,
+    /// How long after the time that its function's clock stamped on it an attempt may still arrive.
+    pub validity: u8,
+    /// How long after the first request the client repeats it.
+    pub promise: u8,
+    /// Whether the client waits for an answer before it repeats a request.
+    pub patient: bool,
+    /// Whether an attempt may arrive again after the service has had its answer. Inside TLS it cannot.
+    pub echoes: bool,
+    /// Whether a refusal of a repeat has to hold for the requests before it, too.
+    pub refusals_bind_keys: bool,
+    /// What has to be met on the way.
+    pub met: Vec<Event>,
+}
+
+/// Something that has to be possible, so that a model cannot pass by being empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A loser is refused.
+    Refused,
+    /// A write was applied, its answer lost, and the next attempt found its mark.
+    DoneBefore,
+    /// A repeat is answered as the success that it was.
+    Replayed,
+    /// The same, with the mark in another stretch's map.
+    ReplayedAcross,
+    /// A key is refused for another body.
+    KeyReused,
+    /// Nothing was written.
+    Unavailable,
+    /// The outcome is unknown, and nothing was written so far.
+    UnknownNotApplied,
+    /// The outcome is unknown, and the write was applied.
+    UnknownApplied,
+    /// A refusal is told although an attempt was lost.
+    RefusedAfterLoss,
+    /// A late attempt is held back by its mark.
+    HeldBack,
+    /// Two writers have entered statuses one after the other.
+    TwoTransitions,
+    /// A mark was emptied.
+    MarkEmptied,
+    /// Marks of two writes stand in maps of two stretches.
+    TwoStretches,
+}
+
+/// A step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A request is made, and the first attempt at it sent.
+    Send {
+        /// Which.
+        request: usize,
+        /// What it asks for.
+        body: Body,
+        /// What its function's clock says.
+        reading: u8,
+    },
+    /// The latest attempt reaches the store, and its answer the service.
+    Answer(usize),
+    /// The service gives the latest attempt up: a request or an answer was lost, or either is slow.
+    GiveUp(usize),
+    /// The store is too busy for the latest attempt, and says so.
+    Throttle(usize),
+    /// An attempt that was given up reaches the store; any number of times, as there are several of them.
+    Arrive(usize),
+    /// Time passes.
+    Tick,
+}
+
+/// The model.
+#[derive(Debug)]
+pub struct Protocol {
+    bounds: Bounds,
+    /// The rules of each body, made once.
+    rules: Vec<(Body, Vec<Rule>)>,
+    /// By request and by the request that left a mark under its id: whose mark that is to it. The service's own answer.
+    seen: Vec<Vec<Option<Seen>>>,
+}
+
+/// What the store made of an attempt.
+enum Outcome {
+    Applied,
+    Found { mark: Seen, across: bool },
+    Refused(Error),
+}
+
+impl Protocol {
+    /// The model of these bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        let mut bodies: Vec<Body> = Vec::new();
+        for plan in &bounds.plans {
+            match plan {
+                Plan::New { bodies: own, .. } => bodies.extend(own),
+                Plan::OtherBody { body, .. } => bodies.push(*body),
+                Plan::Repeat { .. } => {}
+            }
+        }
+        let rules = bodies.into_iter().map(|body| (body, Rule::all(&change(body)))).collect();
+        let marks: Vec<Mark> = (0..bounds.plans.len()).map(|request| mark(&bounds.plans, request)).collect();
+        let seen = |own: &Mark, other: &Mark| (own.id() == other.id()).then(|| own.compare(&other.content()));
+        let seen = marks.iter().map(|own| marks.iter().map(|other| seen(own, other)).collect()).collect();
+        Self { bounds, rules, seen }
+    }
+
+    /// The first request of this one's key, or itself: it stands for the write's id. By the plan and not by the marks, so
+    /// that it judges them.
+    fn write(&self, request: usize) -> usize {
+        match self.bounds.plans[request] {
+            Plan::New { .. } => request,
+            Plan::Repeat { of } | Plan::OtherBody { of, .. } => of,
+        }
+    }
+
+    /// Whether two requests are the same write: one key and one body, or one request.
+    fn is_same_write(&self, one: usize, other: usize) -> bool {
+        let has_own_body = |request: usize| matches!(self.bounds.plans[request], Plan::OtherBody { .. });
+        let alike = !has_own_body(one) && !has_own_body(other);
+        one == other || alike && self.write(one) == self.write(other)
+    }
+
+    /// What a request may ask for now; nothing if it may not be made.
+    fn bodies(&self, world: &World, request: usize) -> Vec<Body> {
+        // The first request with the key, while the client still repeats it.
+        let first = |of: usize| {
+            let sent = match &world.requests[of] {
+                Request::Waiting { sent, .. } if !self.bounds.patient => sent,
+                Request::Answered { sent: Some(sent), .. } => sent,
+                _ => return None,
+            };
+            (world.time <= sent.at + self.bounds.promise).then_some(sent)
+        };
+        match &self.bounds.plans[request] {
+            Plan::New { bodies, key } => {
+                // Requests that are planned alike are made in order: who is called the first does not matter.
+                let alike = |plan: &Plan| matches!(plan, Plan::New { bodies: others, key: None } if others == bodies);
+                let before = || request.checked_sub(1).filter(|before| alike(&self.bounds.plans[*before]));
+                let waits = key.is_none() && before().is_some_and(|before| world.requests[before] == Request::Unsent);
+                if waits { Vec::new() } else { bodies.clone() }
+            }
+            Plan::Repeat { of } => first(*of).map(|sent| sent.body).into_iter().collect(),
+            Plan::OtherBody { of, body } => first(*of).map(|_| *body).into_iter().collect(),
+        }
+    }
+
+    /// Whether an attempt that was given up may still arrive.
+    fn is_loose(&self, world: &World, request: usize) -> bool {
+        let (sent, given_up) = match &world.requests[request] {
+            Request::Waiting { sent, lost, .. } => (sent, *lost),
+            Request::Answered { sent: Some(sent), lost, .. } => (sent, *lost || self.bounds.echoes),
+            _ => return false,
+        };
+        // The store compares the stamp with its own clock. A clock that is ahead makes an attempt valid for longer.
+        given_up && world.time <= sent.reading + self.bounds.validity
+    }
+
+    /// Whether a request may yet be made that takes its body from this one.
+    fn may_be_repeated(&self, world: &World, request: usize, sent: &Sent) -> bool {
+        let planned = self.bounds.plans.iter().zip(&world.requests).any(|(plan, other)| {
+            matches!(plan, Plan::Repeat { of } | Plan::OtherBody { of, .. } if *of == request)
+                && *other == Request::Unsent
+        });
+        planned && world.time <= sent.at + self.bounds.promise
+    }
+
+    /// An attempt reaches the store.
+    fn deliver(&self, world: &mut World, request: usize, sent: &Sent, lost: bool) -> Outcome {
+        let places = self.bounds.design.places(sent.reading);
+        let entry = |by: &usize| self.seen[request][*by];
+        for map in &places.looks {
+            if let Some(mark) = world.record.maps[*map].iter().find_map(entry) {
+                return Outcome::Found { mark, across: Some(*map) != places.leaves };
+            }
+        }
+        let log = world.record.log.iter().map(|entry| &entry.by);
+        if self.bounds.design.log
+            && let Some(mark) = log.into_iter().find_map(entry)
+        {
+            return Outcome::Found { mark, across: false };
+        }
+        let basis = sent.read.unwrap_or_else(|| world.record.basis());
+        let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("made for each body");
+        if let Some(error) = refusal(rules, &basis.into(), lost) {
+            return Outcome::Refused(error);
+        }
+        self.apply(world, request, sent, basis.version);
+        Outcome::Applied
+    }
+
+    /// The store applies a write.
+    fn apply(&self, world: &mut World, request: usize, sent: &Sent, judged_on: i64) {
+        let write = self.write(request);
+        let record = &mut world.record;
+        if world.applied[write].is_some() {
+            world.broken.insert(Broken::AppliedTwice);
+            if sent.body == Body::Note && record.note != Some(write) {
+                world.broken.insert(Broken::NewerOverwritten);
+            }
+        }
+        for (other, state) in world.requests.iter().enumerate() {
+            let Request::Answered { answer, .. } = state else { continue };
+            if other == request && matches!(answer, Answer::Refused | Answer::KeyReused | Answer::Unavailable) {
+                world.broken.insert(Broken::AppliedAndRefused);
+            }
+            let repeat = other > request && self.is_same_write(request, other);
+            if self.bounds.refusals_bind_keys && repeat && *answer == Answer::Refused {
+                world.broken.insert(Broken::KeyAppliedAfterRefusal);
+            }
+        }
+        let before = (record.status, record.result);
+        let mut to_log = false;
+        match sent.body {
+            Body::To(to) => {
+                record.status = to;
+                record.retry_count += i64::from(to.counts_a_retry());
+                if to.is_terminal() {
+                    record.result = Some(write);
+                }
+                record.log.push(Entry { by: request, to, judged_on });
+                to_log = self.bounds.design.log;
+            }
+            Body::Result => record.result = Some(write),
+            Body::Note | Body::NoteIfVersion(_) => record.note = Some(write),
+            Body::RetryCount(count) => record.retry_count = count,
+        }
+        if before.0.is_terminal() && before != (record.status, record.result) {
+            world.broken.insert(Broken::TerminalChanged);
+        }
+        record.version += 1;
+        if !to_log {
+            let places = self.bounds.design.places(sent.reading);
+            if let Some(map) = places.empties {
+                record.maps[map].clear();
+            }
+            if let Some(map) = places.leaves {
+                record.maps[map].push(request);
+                record.maps[map].sort_unstable();
+            }
+        }
+        world.applied[write].get_or_insert(request);
+    }
+
+    /// What the service answers to an outcome, and whether it may.
+    fn answer(&self, world: &mut World, request: usize, outcome: &Outcome) -> Answer {
+        let by = world.applied[self.write(request)];
+        let applied = by.is_some_and(|by| self.is_same_write(request, by));
+        let answer = match outcome {
+            Outcome::Applied => Answer::Done,
+            Outcome::Found { mark: Seen::OtherBody, .. } => Answer::KeyReused,
+            Outcome::Found { mark: Seen::Own, .. } => Answer::DoneBefore,
+            Outcome::Found { mark: Seen::Repeat, across: false } => Answer::Replayed,
+            Outcome::Found { mark: Seen::Repeat, across: true } => Answer::ReplayedAcross,
+            Outcome::Refused(Error::OutcomeUnknown { .. }) => Answer::Unknown,
+            Outcome::Refused(Error::Refused(refusal)) => {
+                if let Refusal::Transition { current, sources, .. } = refusal
+                    && (*current != world.record.status || sources.contains(current))
+                {
+                    world.broken.insert(Broken::LoserMisled);
+                }
+                Answer::Refused
+            }
+            Outcome::Refused(error) => panic!("the rules know no such answer: {error:?}"),
+        };
+        let refused = matches!(answer, Answer::Refused | Answer::KeyReused);
+        if refused && applied {
+            world.broken.insert(Broken::AppliedAndRefused);
+        }
+        if !refused && answer != Answer::Unknown && !applied {
+            world.broken.insert(Broken::ToldAndNotDone);
+        }
+        answer
+    }
+
+    /// Takes away what nothing depends on any more, so that states that behave alike are one state.
+    fn tidy(&self, world: &mut World) {
+        for request in 0..world.requests.len() {
+            let Request::Answered { answer, sent: Some(sent), .. } = &world.requests[request] else { continue };
+            if !self.is_loose(world, request) && !self.may_be_repeated(world, request, sent) {
+                world.requests[request] = Request::Answered { answer: *answer, lost: false, sent: None };
+            }
+        }
+    }
+
+    /// The attempt after one that failed, or the answer if that was the last.
+    fn next_attempt(&self, sent: Sent, attempt: u32, lost: bool) -> Request {
+        if attempt < self.bounds.attempts {
+            return Request::Waiting { sent, attempt: attempt + 1, lost };
+        }
+        let answer = if lost { Answer::Unknown } else { Answer::Unavailable };
+        Request::Answered { answer, lost, sent: Some(sent) }
+    }
+
+    fn step(&self, world: &mut World, step: Step) -> Option<()> {
+        match step {
+            Step::Send { request, body, reading } => {
+                let read = self.bounds.design.reads_first.then(|| world.record.basis());
+                let sent = Sent { body, at: world.time, reading, read };
+                world.requests[request] = Request::Waiting { sent, attempt: 1, lost: false };
+            }
+            Step::Answer(request) => {
+                let Request::Waiting { sent, lost, .. } = world.requests[request].clone() else { return None };
+                let outcome = self.deliver(world, request, &sent, lost);
+                let answer = self.answer(world, request, &outcome);
+                world.requests[request] = Request::Answered { answer, lost, sent: Some(sent) };
+            }
+            Step::GiveUp(request) => {
+                let Request::Waiting { sent, attempt, .. } = world.requests[request].clone() else { return None };
+                world.requests[request] = self.next_attempt(sent, attempt, true);
+            }
+            Step::Throttle(request) => {
+                let Request::Waiting { sent, attempt, lost } = world.requests[request].clone() else { return None };
+                world.requests[request] = self.next_attempt(sent, attempt, lost);
+            }
+            Step::Arrive(request) => {
+                let (Request::Waiting { sent, .. } | Request::Answered { sent: Some(sent), .. }) =
+                    world.requests[request].clone()
+                else {
+                    return None;
+                };
+                match self.deliver(world, request, &sent, true) {
+                    Outcome::Applied => {}
+                    Outcome::Found { .. } => {
+                        // One state for all of these: the path to it tells the story.
+                        *world = self.start(Record::new(Status::Pending, 0));
+                        world.held_back = true;
+                    }
+                    Outcome::Refused(_) => return None,
+                }
+            }
+            Step::Tick => world.time += 1,
+        }
+        Some(())
+    }
+
+    fn start(&self, record: Record) -> World {
+        let requests = self.bounds.plans.len();
+        World {
+            time: 0,
+            record,
+            requests: vec![Request::Unsent; requests],
+            applied: vec![None; requests],
+            broken: BTreeSet::new(),
+            held_back: false,
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = World;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<World> {
+        let first = self.bounds.first.iter();
+        first.map(|(status, retry_count)| self.start(Record::new(*status, *retry_count))).collect()
+    }
+
+    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
+        if !world.broken.is_empty() || world.held_back {
+            return;
+        }
+        for (request, state) in world.requests.iter().enumerate() {
+            match state {
+                Request::Unsent => {
+                    for body in self.bodies(world, request) {
+                        steps.push(Step::Send { request, body, reading: world.time });
+                        if self.bounds.skew > 0 {
+                            steps.push(Step::Send { request, body, reading: world.time + self.bounds.skew });
+                        }
+                    }
+                }
+                Request::Waiting { .. } => {
+                    steps.extend([Step::Answer(request), Step::GiveUp(request), Step::Throttle(request)]);
+                }
+                Request::Answered { .. } => {}
+            }
+            if self.is_loose(world, request) {
+                steps.push(Step::Arrive(request));
+            }
+        }
+        // The service gives up after seconds, so that a request can outlive one tick and never two.
+        let hangs = |state: &Request| matches!(state, Request::Waiting { sent, .. } if sent.at < world.time);
+        let ends = |state: &Request| matches!(state, Request::Answered { sent: None, .. });
+        if world.time < self.bounds.horizon && !world.requests.iter().any(hangs) && !world.requests.iter().all(ends) {
+            steps.push(Step::Tick);
+        }
+    }
+
+    fn next_state(&self, last: &World, step: Step) -> Option<World> {
+        let mut world = last.clone();
+        self.step(&mut world, step)?;
+        self.tidy(&mut world);
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::always(TABLE, |_, world: &World| only_the_table(&world.record)),
+            Property::always(ONE_WINS, |_, world: &World| {
+                let judged_on = || world.record.log.iter().map(|entry| entry.judged_on);
+                let one_each = judged_on().zip(judged_on().skip(1)).all(|(version, next)| version < next);
+                one_each && !world.broken.contains(&Broken::LoserMisled)
+            }),
+            Property::always(NEVER_REFUSED, |_, world: &World| !world.broken.contains(&Broken::AppliedAndRefused)),
+            Property::always(NEVER_FEIGNED, |_, world: &World| !world.broken.contains(&Broken::ToldAndNotDone)),
+            Property::always(NEVER_TWICE, |_, world: &World| !world.broken.contains(&Broken::AppliedTwice)),
+            Property::always(NEVER_OVERWRITTEN, |_, world: &World| !world.broken.contains(&Broken::NewerOverwritten)),
+            Property::always(TERMINAL, |_, world: &World| !world.broken.contains(&Broken::TerminalChanged)),
+        ];
+        if self.bounds.refusals_bind_keys {
+            properties.push(Property::always(REFUSALS_BIND_KEYS, |_, world: &World| {
+                !world.broken.contains(&Broken::KeyAppliedAfterRefusal)
+            }));
+        }
+        properties.extend(self.bounds.met.iter().map(|event| event.property()));
+        properties
+    }
+}
+
+/// Guarantee 1.
+pub const TABLE: &str = "only transitions of the table happen";
+/// Guarantee 2.
+pub const ONE_WINS: &str = "one writer wins and the others learn which status beat them";
+/// Guarantee 3.
+pub const NEVER_REFUSED: &str = "an applied write is never told as refused";
+/// Guarantee 3, the other way round.
+pub const NEVER_FEIGNED: &str = "what is told as done was done";
+/// Guarantee 3.
+pub const NEVER_TWICE: &str = "no write is applied twice";
+/// Guarantee 3, for values.
+pub const NEVER_OVERWRITTEN: &str = "a repeat never overwrites a newer value";
+/// Guarantee 4.
+pub const TERMINAL: &str = "a terminal status and its result never change";
+/// What is not guaranteed, see `main.rs`.
+pub const REFUSALS_BIND_KEYS: &str = "after a refused repeat no earlier request with its key is applied";
+
+fn only_the_table(record: &Record) -> bool {
+    let mut status = record.first;
+    for entry in &record.log {
+        if !entry.to.sources().contains(&status) {
+            return false;
+        }
+        status = entry.to;
+    }
+    status == record.status && record.retry_count <= MAX_RETRIES
+}
+
+impl Event {
+    fn property(self) -> Property<Protocol> {
+        match self {
+            Self::Refused => Property::sometimes("a loser is refused", |_, world| has(world, Answer::Refused)),
+            Self::DoneBefore => Property::sometimes("an attempt finds the mark of one that was lost", |_, world| {
+                has(world, Answer::DoneBefore)
+            }),
+            Self::Replayed => Property::sometimes("a repeat is answered as the success that it was", |_, world| {
+                has(world, Answer::Replayed)
+            }),
+            Self::ReplayedAcross => Property::sometimes("a repeat finds a mark in another stretch", |_, world| {
+                has(world, Answer::ReplayedAcross)
+            }),
+            Self::KeyReused => {
+                Property::sometimes("a key is refused for another body", |_, world| has(world, Answer::KeyReused))
+            }
+            Self::Unavailable => {
+                Property::sometimes("the store is unavailable", |_, world| has(world, Answer::Unavailable))
+            }
+            Self::UnknownNotApplied => Property::sometimes("an outcome is unknown, nothing written", |model, world| {
+                unknown(model, world, false)
+            }),
+            Self::UnknownApplied => Property::sometimes("an outcome is unknown, the write applied", |model, world| {
+                unknown(model, world, true)
+            }),
+            Self::RefusedAfterLoss => {
+                Property::sometimes("a refusal is told after a lost attempt", |_, world: &World| {
+                    let told = |state: &Request| {
+                        matches!(state, Request::Answered { answer: Answer::Refused, lost: true, .. })
+                    };
+                    world.requests.iter().any(told)
+                })
+            }
+            Self::HeldBack => {
+                Property::sometimes("a late attempt is held back by its mark", |_, world: &World| world.held_back)
+            }
+            Self::TwoTransitions => {
+                Property::sometimes("two changes of status follow each other", |_, world: &World| {
+                    world.record.log.len() > 1
+                })
+            }
+            Self::MarkEmptied => Property::sometimes("a mark is emptied", |_, world: &World| {
+                let record = &world.record;
+                world.applied.iter().flatten().any(|by| {
+                    !record.log.iter().any(|entry| entry.by == *by) && !record.maps.iter().any(|map| map.contains(by))
+                })
+            }),
+            Self::TwoStretches => {
+                Property::sometimes("marks of two stretches stand side by side", |_, world: &World| {
+                    world.record.maps.iter().filter(|map| !map.is_empty()).count() > 1
+                })
+            }
+        }
+    }
+}
+
+fn has(world: &World, wanted: Answer) -> bool {
+    world.requests.iter().any(|state| matches!(state, Request::Answered { answer, .. } if *answer == wanted))
+}
+
+fn unknown(model: &Protocol, world: &World, applied: bool) -> bool {
+    world.requests.iter().enumerate().any(|(request, state)| {
+        matches!(state, Request::Answered { answer: Answer::Unknown, .. })
+            && world.applied[model.write(request)].is_some() == applied
+    })
+}
+
+/// The change that a body asks for, as the service knows it.
+fn change(body: Body) -> Change {
+    let mut fields = FieldUpdates::default();
+    let mut options = WriteOptions::default();
+    let mut transition = None;
+    match body {
+        Body::To(to) => {
+            transition = Some(RequestedTransition { to, sources: to.sources() });
+            fields.final_output = to.is_terminal().then(JsonText::empty_object);
+        }
+        Body::Result => fields.final_output = Some(JsonText::empty_object()),
+        Body::Note => fields.metadata = Some(JsonText::empty_object()),
+        Body::NoteIfVersion(version) => {
+            fields.metadata = Some(JsonText::empty_object());
+            options.if_match = Some(IfMatch::Versions(vec![version]));
+        }
+        Body::RetryCount(count) => fields.retry_count = Some(count),
+    }
+    Change { transition, fields, options }
+}
+
+/// A request's mark, as the service makes it.
+fn mark(plans: &[Plan], request: usize) -> Mark {
+    let hashes = |key: u8, body: usize| {
+        let body = u8::try_from(body).expect("few requests");
+        IdempotencyKey { key: [key; 32], body: [body; 32] }
+    };
+    let key_of = |request: usize| match &plans[request] {
+        Plan::New { key, .. } => *key,
+        Plan::Repeat { .. } | Plan::OtherBody { .. } => None,
+    };
+    let key = match &plans[request] {
+        Plan::New { key, .. } => key.map(|key| hashes(key, request)),
+        Plan::Repeat { of } => key_of(*of).map(|key| hashes(key, *of)),
+        Plan::OtherBody { of, .. } => key_of(*of).map(|key| hashes(key, request)),
+    };
+    Mark::new(key.as_ref()).expect("random numbers")
+}

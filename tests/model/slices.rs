@@ -1,0 +1,228 @@
+//! The slices of the protocol that are searched to their ends, and how such a search is made.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use shared::status::Status;
+use shared::store::marks::{KEYED, Ring, UNKEYED};
+use shared::store::{ATTEMPTS, OPERATION_TIMEOUT};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+
+use crate::design::{Design, Ticks};
+use crate::protocol::{Bounds, Event, Plan, Protocol, Step};
+use crate::world::Body;
+
+/// How long after its stamp DynamoDB takes a request (ADR 1).
+const SIGNATURE: Duration = Duration::from_secs(5 * 60);
+
+/// For slices in which the clock stands still.
+const STILL: Ticks = Ticks { per_stretch: 1, last: 0 };
+
+/// For [`late_attempts`]: one stretch, another, and the first moments of a third for a clock that is ahead.
+pub const UNKEYED_TICKS: Ticks = Ticks { per_stretch: 3, last: 7 };
+
+/// For [`repeated_fields`]: the same with four ticks, as the client's patience takes one.
+pub const KEYED_TICKS: Ticks = Ticks { per_stretch: 4, last: 8 };
+
+/// How many ticks after its stamp an attempt may still arrive: the latest attempt at a request is stamped
+/// [`OPERATION_TIMEOUT`] after the first.
+fn validity(ring: Ring, ticks: Ticks) -> u8 {
+    let valid = i64::try_from((SIGNATURE + OPERATION_TIMEOUT).as_millis()).expect("minutes");
+    let length = ticks.length(ring);
+    u8::try_from((valid + length - 1) / length).expect("few ticks")
+}
+
+/// Two requests without a key, each for any change there is, from any state.
+///
+/// Covers every pair of changes, with If-Match and retry counts, three attempts each, lost in every way and late. It does
+/// not cover time, repeats by the caller and third writers.
+pub fn races() -> Bounds {
+    let mut bodies: Vec<Body> = Status::ALL.into_iter().map(Body::To).collect();
+    // Version 1 is the record's first, version 2 what the other request may make of it.
+    bodies.extend([Body::Result, Body::Note, Body::NoteIfVersion(1), Body::NoteIfVersion(2), Body::RetryCount(1)]);
+    Bounds {
+        design: Design::ours(UNKEYED, STILL),
+        first: Status::ALL.into_iter().flat_map(|status| [(status, 0), (status, 1)]).collect(),
+        plans: vec![Plan::unkeyed(&bodies), Plan::unkeyed(&bodies)],
+        attempts: ATTEMPTS,
+        horizon: 0,
+        skew: 0,
+        validity: 0,
+        promise: 0,
+        patient: false,
+        echoes: false,
+        refusals_bind_keys: false,
+        met: vec![
+            Event::Refused,
+            Event::DoneBefore,
+            Event::Unavailable,
+            Event::UnknownApplied,
+            Event::UnknownNotApplied,
+            Event::RefusedAfterLoss,
+            Event::HeldBack,
+            Event::TwoTransitions,
+        ],
+    }
+}
+
+/// The same with a few changes from one state: small enough to look for the shortest counterexample.
+pub fn small_race() -> Bounds {
+    let bodies = [Body::To(Status::Interrupted), Body::To(Status::Running), Body::To(Status::Completed), Body::Note];
+    Bounds {
+        first: vec![(Status::Queued, 0), (Status::Running, 0)],
+        plans: vec![Plan::unkeyed(&bodies), Plan::unkeyed(&bodies)],
+        ..races()
+    }
+}
+
+/// A client with a key that repeats its request, and two writers that turn the status back and forth meanwhile, or end it.
+///
+/// Covers repeats of transitions and of frozen and other fields, beside and after the first request. Two attempts each,
+/// and no time: a transition's mark stays for good.
+pub fn repeats() -> Bounds {
+    let keyed = [Body::To(Status::Running), Body::To(Status::Completed), Body::Result, Body::Note];
+    let [turn, end] = [Status::Running, Status::Completed].map(|to| [Body::To(Status::Interrupted), Body::To(to)]);
+    Bounds {
+        first: vec![(Status::Queued, 0), (Status::Running, 0)],
+        plans: vec![Plan::keyed(&keyed, 1), Plan::Repeat { of: 0 }, Plan::unkeyed(&turn), Plan::unkeyed(&end)],
+        attempts: 2,
+        met: vec![
+            Event::Refused,
+            Event::DoneBefore,
+            Event::Replayed,
+            Event::UnknownApplied,
+            Event::UnknownNotApplied,
+            Event::HeldBack,
+        ],
+        ..races()
+    }
+}
+
+/// A client that uses its key for two bodies, and repeats the first; another writer comes in between.
+///
+/// Two attempts each, no time.
+pub fn reused_keys() -> Bounds {
+    let first = [Body::To(Status::Running), Body::Note];
+    Bounds {
+        first: vec![(Status::Queued, 0), (Status::Interrupted, 0)],
+        plans: vec![
+            Plan::keyed(&first, 1),
+            Plan::OtherBody { of: 0, body: Body::To(Status::Failed) },
+            Plan::Repeat { of: 0 },
+            Plan::unkeyed(&[Body::To(Status::Running), Body::To(Status::Interrupted)]),
+        ],
+        attempts: 2,
+        met: vec![Event::KeyReused, Event::Replayed, Event::DoneBefore, Event::HeldBack],
+        ..races()
+    }
+}
+
+/// Three updates of one field without keys, as time passes through three stretches of the ring.
+///
+/// Covers attempts that arrive as late as their signatures allow, on both sides of a change of stretch, with clocks that
+/// disagree by a tick, while the others' writes empty maps. A tick is a third of a stretch, so that it covers the
+/// signature in two. Two attempts each. It does not cover changes of status, which leave their marks elsewhere.
+pub fn late_attempts() -> Bounds {
+    let note = || Plan::unkeyed(&[Body::Note]);
+    Bounds {
+        design: Design::ours(UNKEYED, UNKEYED_TICKS),
+        first: vec![(Status::Running, 0)],
+        plans: vec![note(), note(), note()],
+        attempts: 2,
+        horizon: 5,
+        skew: 1,
+        validity: validity(UNKEYED, UNKEYED_TICKS),
+        met: vec![
+            Event::DoneBefore,
+            Event::UnknownApplied,
+            Event::UnknownNotApplied,
+            Event::HeldBack,
+            Event::MarkEmptied,
+            Event::TwoStretches,
+        ],
+        ..races()
+    }
+}
+
+/// The same with two updates: small enough to look for the shortest counterexample.
+pub fn two_late_attempts() -> Bounds {
+    let note = || Plan::unkeyed(&[Body::Note]);
+    Bounds { plans: vec![note(), note()], ..late_attempts() }
+}
+
+/// A client that repeats its update of a field with its key, and another one with another key, as time passes through
+/// three stretches of the ring.
+///
+/// Covers repeats on both sides of a change of stretch, with clocks that disagree by a tick, while the other's write
+/// empties maps. A tick is a quarter of a stretch: one for how late a repeat may be, one for how late an attempt at it may
+/// arrive, and two for the clocks. Those shares are far larger than a day's, so what holds here holds there. Two attempts
+/// each.
+pub fn repeated_fields() -> Bounds {
+    Bounds {
+        design: Design::ours(KEYED, KEYED_TICKS),
+        first: vec![(Status::Running, 0)],
+        plans: vec![Plan::keyed(&[Body::Note], 1), Plan::Repeat { of: 0 }, Plan::keyed(&[Body::Note], 2)],
+        attempts: 2,
+        horizon: 7,
+        skew: 1,
+        validity: validity(KEYED, KEYED_TICKS),
+        promise: 1,
+        met: vec![
+            Event::Replayed,
+            Event::ReplayedAcross,
+            Event::DoneBefore,
+            Event::HeldBack,
+            Event::MarkEmptied,
+            Event::TwoStretches,
+        ],
+        ..races()
+    }
+}
+
+/// Searches all states: no property may be broken, and everything that has to be met must be.
+pub fn exhaust(bounds: Bounds) {
+    let begun = Instant::now();
+    let checker = Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    for property in checker.model().properties() {
+        if matches!(property.expectation, Expectation::Always)
+            && let Some(path) = checker.discovery(property.name)
+        {
+            panic!("not so: {}{}", property.name, told(&path.into_actions()));
+        }
+    }
+    println!(
+        "{} states, {} steps, {} deep, {:.1} s",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        begun.elapsed().as_secs_f64()
+    );
+    checker.assert_properties();
+}
+
+/// Steps, one a line.
+fn told(steps: &[Step]) -> String {
+    steps.iter().fold(String::new(), |told, step| format!("{told}\n  {step:?}"))
+}
+
+/// The shortest way to break a property.
+///
+/// # Panics
+///
+/// Where there is none.
+pub fn counterexample(bounds: &Bounds, property: &'static str) -> Vec<Step> {
+    for depth in 2..24 {
+        let checker = Protocol::new(Bounds { met: Vec::new(), ..bounds.clone() })
+            .checker()
+            .target_max_depth(depth)
+            .finish_when(HasDiscoveries::AllOf(BTreeSet::from([property])))
+            .spawn_bfs()
+            .join();
+        if let Some(path) = checker.discovery(property) {
+            let steps = path.into_actions();
+            println!("not so: {property}{}", told(&steps));
+            return steps;
+        }
+    }
+    panic!("nothing breaks: {property}");
+}

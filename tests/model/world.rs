@@ -1,0 +1,191 @@
+//! A state of the model: the record in the store, the requests of its writers, the time.
+
+use std::collections::BTreeSet;
+
+use shared::status::Status;
+use shared::store::item::State;
+
+use crate::design::MAPS;
+
+/// How often the modelled execution may be retried.
+pub const MAX_RETRIES: i64 = 1;
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// To enter a status. A terminal one comes with a result.
+    To(Status),
+    /// To set the result, which a terminal status freezes.
+    Result,
+    /// To set a field that nothing freezes.
+    Note,
+    /// The same, with If-Match.
+    NoteIfVersion(i64),
+    /// To set `retry_count`.
+    RetryCount(i64),
+}
+
+/// The record of the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// The status that it had at the beginning.
+    pub first: Status,
+    /// The status.
+    pub status: Status,
+    /// How often it was written, and 1.
+    pub version: i64,
+    /// How often it was retried.
+    pub retry_count: i64,
+    /// Whose result it has.
+    pub result: Option<usize>,
+    /// Whose value the field has that nothing freezes.
+    pub note: Option<usize>,
+    /// The transitions.
+    pub log: Vec<Entry>,
+    /// The maps of marks: the requests that left them, in order.
+    pub maps: [Vec<usize>; MAPS],
+}
+
+/// A transition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The request that made it.
+    pub by: usize,
+    /// The status that it led to.
+    pub to: Status,
+    /// The version of the record that allowed it.
+    pub judged_on: i64,
+}
+
+impl Record {
+    /// An execution that nobody has written to yet.
+    pub fn new(first: Status, retry_count: i64) -> Self {
+        Self {
+            first,
+            status: first,
+            version: 1,
+            retry_count,
+            result: None,
+            note: None,
+            log: Vec::new(),
+            maps: Default::default(),
+        }
+    }
+
+    /// What decides over a write.
+    pub fn basis(&self) -> Basis {
+        Basis { status: self.status, version: self.version, retry_count: self.retry_count }
+    }
+}
+
+/// What decides over a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Basis {
+    /// The status.
+    pub status: Status,
+    /// The version.
+    pub version: i64,
+    /// How often it was retried.
+    pub retry_count: i64,
+}
+
+impl From<Basis> for State {
+    fn from(basis: Basis) -> Self {
+        Self { status: basis.status, version: basis.version, retry_count: basis.retry_count, max_retries: MAX_RETRIES }
+    }
+}
+
+/// A request by a writer, and what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Not made yet.
+    Unsent,
+    /// The service waits for the answer to its latest attempt.
+    Waiting {
+        /// What it sends.
+        sent: Sent,
+        /// Which attempt that is, from 1.
+        attempt: u32,
+        /// Whether the answer of an attempt before it was lost.
+        lost: bool,
+    },
+    /// Answered.
+    Answered {
+        /// How.
+        answer: Answer,
+        /// Whether a lost attempt may still arrive.
+        lost: bool,
+        /// What was sent; `None` once nothing depends on it, so that states that behave alike are one state.
+        sent: Option<Sent>,
+    },
+}
+
+/// What all attempts at one request have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sent {
+    /// What it asks for.
+    pub body: Body,
+    /// When it began.
+    pub at: u8,
+    /// What its function's clock said then.
+    pub reading: u8,
+    /// What was read before, by a design that reads first.
+    pub read: Option<Basis>,
+}
+
+/// How the service answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// Done, by an attempt of the same request whose answer was lost.
+    DoneBefore,
+    /// Done by an earlier request with the same key.
+    Replayed,
+    /// The same, and its mark stood in the map of another stretch than this request's.
+    ReplayedAcross,
+    /// Refused by the record's state.
+    Refused,
+    /// The key was used with another body.
+    KeyReused,
+    /// Nothing was written: the store was busy.
+    Unavailable,
+    /// It may have been written, or may still be.
+    Unknown,
+}
+
+/// A guarantee, so far as a single step can break it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Broken {
+    /// A loser was told another status than the one that beat it.
+    LoserMisled,
+    /// A write was applied and told as refused, in whichever order.
+    AppliedAndRefused,
+    /// A write was told as done, and was not.
+    ToldAndNotDone,
+    /// A write was applied twice.
+    AppliedTwice,
+    /// A repeat replaced a newer value by its own.
+    NewerOverwritten,
+    /// A terminal status or its result changed.
+    TerminalChanged,
+    /// A repeat was refused, and after that an earlier request with its key was applied.
+    KeyAppliedAfterRefusal,
+}
+
+/// A state of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct World {
+    /// The time.
+    pub time: u8,
+    /// The record.
+    pub record: Record,
+    /// The requests, as numbered by the plan.
+    pub requests: Vec<Request>,
+    /// By the number of the first request with a write's id: the request that applied the write.
+    pub applied: Vec<Option<usize>>,
+    /// What the last step broke. Nothing follows a broken state.
+    pub broken: BTreeSet<Broken>,
+    /// Whether this stands for a step that changes nothing: a late attempt was held back by its mark. Nothing follows.
+    pub held_back: bool,
+}
