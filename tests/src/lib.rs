@@ -6,12 +6,14 @@
 #![expect(clippy::must_use_candidate, reason = "an assertion is made for its panic")]
 
 pub mod proxy;
+pub mod seeded;
 pub mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::database::DynamoDb;
 use local::keys::LocalKey;
@@ -110,6 +112,11 @@ pub struct Api {
 impl Api {
     /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others.
     pub async fn start() -> Self {
+        Self::start_with(|config| config).await
+    }
+
+    /// Starts one whose store calls DynamoDB in another way than in production: with other timeouts, say.
+    pub async fn start_with(tune: impl FnOnce(Builder) -> Builder) -> Self {
         // What went wrong inside is in the log and not in an answer: show it where a test fails.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let (database, endpoint) = if let Ok(endpoint) = std::env::var(ENDPOINT) {
@@ -127,7 +134,7 @@ impl Api {
         let direct = Store::new(database.config(), table.clone(), clock.clone());
         direct.make_table().await.expect("a table");
         let client = aws_sdk_dynamodb::Client::from_conf(database.config().build());
-        let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
+        let config = tune(DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone()));
         let store = Store::new(config, table.clone(), clock.clone());
         let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
         let services = Services { store: store.clone(), cursors: cursors.clone() };
@@ -223,7 +230,7 @@ impl Api {
             .database
             .get_item()
             .table_name(&self.table)
-            .key("pk", AttributeValue::S(format!("e#{ORGANIZATION}#{id}")))
+            .key("pk", AttributeValue::S(item_key(id)))
             .key("sk", AttributeValue::S("h".to_owned()))
             .send()
             .await
@@ -314,6 +321,12 @@ impl Api {
     }
 }
 
+/// The partition key of an execution's item, if [`ORGANIZATION`] has it.
+#[must_use]
+pub fn item_key(id: &str) -> String {
+    format!("e#{ORGANIZATION}#{id}")
+}
+
 /// The service, as the holder of one key sees it.
 #[derive(Debug)]
 pub struct Caller<'a> {
@@ -376,11 +389,27 @@ impl Call {
 
     /// Sends it.
     pub async fn send(self) -> Answer {
-        let response = self.request.send().await.expect("an answer");
+        self.try_send().await.expect("an answer")
+    }
+
+    /// Gives up after so long.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.request = self.request.timeout(timeout);
+        self
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    ///
+    /// Where no whole answer came back.
+    pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
+        let response = self.request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("a body");
+        let text = response.text().await?;
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };
-        Answer { status, headers, text, body }
+        Ok(Answer { status, headers, text, body })
     }
 }
 

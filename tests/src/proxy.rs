@@ -1,4 +1,5 @@
-//! A proxy between the store and its DynamoDB that does to chosen requests what networks do.
+//! A proxy between the store and its DynamoDB that does to chosen requests what networks do: to the next ones, by an
+//! explicit plan, or to those for an item, by a seed (see [`crate::seeded`]).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,6 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+use crate::seeded::{Disturbance, Kind, Seeded};
 
 /// What happens to one request.
 pub enum Fault {
@@ -26,6 +29,17 @@ pub enum Fault {
     ApplyAndAnswer(u16, String),
     /// It is passed on after a while.
     Delay(Duration),
+    /// The connection is reset: TCP's RST, where every other cut is its FIN.
+    Reset {
+        /// Whether it is applied first.
+        applied: bool,
+    },
+    /// It is applied, and the connection ends in the middle of its answer.
+    HalfAnswer,
+    /// It is applied, and its answer comes twice.
+    AnswerTwice,
+    /// It is passed on twice, and its second answer comes back.
+    DeliverTwice,
 }
 
 impl fmt::Debug for Fault {
@@ -51,6 +65,15 @@ impl Fault {
         )
     }
 
+    /// DynamoDB's other way to say that it is busy.
+    #[must_use]
+    pub fn throttling() -> Self {
+        Self::Answer(
+            400,
+            r#"{"__type":"com.amazon.coral.availability#ThrottlingException","message":"Rate exceeded"}"#.to_owned(),
+        )
+    }
+
     /// DynamoDB's own way to say that something broke in it.
     #[must_use]
     pub fn internal() -> Self {
@@ -67,6 +90,7 @@ pub struct Proxy {
     /// Where it listens.
     pub endpoint: String,
     plan: Arc<Mutex<VecDeque<Fault>>>,
+    seeded: Arc<Seeded>,
 }
 
 impl Proxy {
@@ -75,11 +99,12 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let plan: Arc<Mutex<VecDeque<Fault>>> = Arc::default();
-        let proxy = Self { endpoint, plan: plan.clone() };
+        let proxy = Self { endpoint, plan: Arc::default(), seeded: Arc::default() };
+        let plans = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, upstream.clone(), plan.clone()));
+                let (plans, upstream) = (plans.clone(), upstream.clone());
+                tokio::spawn(async move { plans.serve(client, &upstream).await });
             }
         });
         proxy
@@ -95,42 +120,104 @@ impl Proxy {
     pub fn left(&self) -> usize {
         self.plan.lock().expect("no test panics while it holds this").len()
     }
-}
 
-async fn serve(mut client: TcpStream, upstream: String, plan: Arc<Mutex<VecDeque<Fault>>>) {
-    let mut server: Option<TcpStream> = None;
-    let mut rest = Vec::new();
-    while let Some(request) = read_message(&mut client, &mut rest).await {
-        let fault = plan.lock().expect("no test panics while it holds this").pop_front().unwrap_or(Fault::Pass);
-        let answer = match fault {
-            Fault::Pass => forward(&mut server, &upstream, &request).await,
-            Fault::DropRequest => return,
-            Fault::DropAnswer(meanwhile) => {
-                forward(&mut server, &upstream, &request).await;
-                meanwhile.await;
+    /// From now on a seed decides what happens to the requests for the item with this partition key. What is planned
+    /// explicitly comes first.
+    pub fn disturb(&self, item: &str, disturbance: Disturbance) {
+        self.seeded.disturb(item, disturbance);
+    }
+
+    /// From now on the requests for the item pass. Returns when all that are held back have been delivered.
+    pub async fn settle(&self, item: &str) {
+        self.seeded.settle(item).await;
+    }
+
+    /// How many requests met each kind of fault, of those that a seed decided.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(Kind, u64)> {
+        self.seeded.counts()
+    }
+
+    async fn serve(&self, mut client: TcpStream, upstream: &str) {
+        let mut server: Option<TcpStream> = None;
+        let mut rest = Vec::new();
+        while let Some(request) = read_message(&mut client, &mut rest).await {
+            let planned = self.plan.lock().expect("no test panics while it holds this").pop_front();
+            let (fault, _under_way) = match planned {
+                Some(fault) => (fault, None),
+                None => match self.seeded.next(&request) {
+                    Some((fault, under_way)) => (fault, Some(under_way)),
+                    None => (Fault::Pass, None),
+                },
+            };
+            let Some(answer) = suffer(fault, &request, &client, &mut server, upstream).await else { return };
+            if client.write_all(&answer.bytes).await.is_err() || answer.last {
                 return;
             }
-            Fault::Hold(go, done) => {
-                let _ = go.await;
-                forward(&mut server, &upstream, &request).await;
-                let _ = done.send(());
-                return;
-            }
-            Fault::Answer(status, body) => Some(made_up(status, &body)),
-            Fault::ApplyAndAnswer(status, body) => {
-                forward(&mut server, &upstream, &request).await;
-                Some(made_up(status, &body))
-            }
-            Fault::Delay(duration) => {
-                tokio::time::sleep(duration).await;
-                forward(&mut server, &upstream, &request).await
-            }
-        };
-        let Some(answer) = answer else { return };
-        if client.write_all(&answer).await.is_err() {
-            return;
         }
     }
+}
+
+/// What goes back.
+struct Answer {
+    bytes: Vec<u8>,
+    /// Whether the connection ends with it.
+    last: bool,
+}
+
+/// Does to a request what the fault says. `None`: nothing comes back, and the connection ends.
+async fn suffer(
+    fault: Fault,
+    request: &[u8],
+    client: &TcpStream,
+    server: &mut Option<TcpStream>,
+    upstream: &str,
+) -> Option<Answer> {
+    let mut last = false;
+    let bytes = match fault {
+        Fault::Pass => forward(server, upstream, request).await?,
+        Fault::DropRequest => return None,
+        Fault::DropAnswer(meanwhile) => {
+            forward(server, upstream, request).await;
+            meanwhile.await;
+            return None;
+        }
+        Fault::Hold(go, done) => {
+            let _ = go.await;
+            forward(server, upstream, request).await;
+            let _ = done.send(());
+            return None;
+        }
+        Fault::Answer(status, body) => made_up(status, &body),
+        Fault::ApplyAndAnswer(status, body) => {
+            forward(server, upstream, request).await;
+            made_up(status, &body)
+        }
+        Fault::Delay(duration) => {
+            tokio::time::sleep(duration).await;
+            forward(server, upstream, request).await?
+        }
+        Fault::Reset { applied } => {
+            if applied {
+                forward(server, upstream, request).await;
+            }
+            client.set_zero_linger().expect("an option of every TCP socket");
+            return None;
+        }
+        Fault::HalfAnswer => {
+            let mut answer = forward(server, upstream, request).await?;
+            answer.truncate(answer.len() / 2);
+            last = true;
+            answer
+        }
+        // In one write, so that the second one is there before the next request can be sent by this connection.
+        Fault::AnswerTwice => forward(server, upstream, request).await?.repeat(2),
+        Fault::DeliverTwice => {
+            forward(server, upstream, request).await;
+            forward(server, upstream, request).await?
+        }
+    };
+    Some(Answer { bytes, last })
 }
 
 async fn forward(server: &mut Option<TcpStream>, upstream: &str, request: &[u8]) -> Option<Vec<u8>> {
