@@ -452,13 +452,14 @@ impl Look {
         })
     }
 
-    /// Whether no later state can fit: versions only rise, and the log only grows.
+    /// Whether no later state can fit: versions only rise, and the log only grows at its end. The log that is read last
+    /// leaves little choice among the changes of status whose answers were lost.
     fn missed(&self, state: &State) -> bool {
         let version = state.record.as_ref().map_or(0, |record| record.version);
         match self.answer.as_ref() {
             Answer::Record(seen) => seen.version < version,
             Answer::Changed { view, .. } => view.version() < version,
-            Answer::Log(seen) => seen.len() < state.log.len(),
+            Answer::Log(seen) => !seen.starts_with(&state.log),
             _ => false,
         }
     }
