@@ -8,6 +8,7 @@ mod events;
 mod execute_flow;
 mod gateway;
 mod get_execution;
+mod hostile;
 mod keys;
 mod list_executions;
 mod list_transitions;

@@ -1,0 +1,262 @@
+//! The service is killed in the middle of its work, again and again, and its clients repeat what got no answer, with their
+//! `Idempotency-Key`. In the end every write has been applied once and none twice.
+//!
+//! `RATCHET_KILLS` says how often (100), `RATCHET_SEED` with which pauses; what the kills meet is up to the machine.
+#![cfg(unix)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+const WORKERS: usize = 4;
+const KEY: &str = "k";
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Numbers that follow from a seed (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// The service as a process of its own, on a file.
+struct Service {
+    child: Child,
+    url: String,
+    /// Kept open: it says a few lines more.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Service {
+    fn start(port: u16, file: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(["--port", &port.to_string(), "--api-key", &format!("{KEY}=acme"), "--db"])
+            .arg(file)
+            .stdout(Stdio::piped())
+            // One line per request.
+            .stderr(Stdio::null())
+            .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+            .env_remove("RATCHET_TABLE")
+            .env_remove("RATCHET_CURSOR_KEY")
+            .spawn()
+            .expect("the server starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        let url = line.split(' ').find(|word| word.starts_with("http://")).expect("a URL").to_owned();
+        Self { child, url, _output: output }
+    }
+
+    fn port(&self) -> u16 {
+        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the clients met.
+#[derive(Default)]
+struct Met {
+    cut: AtomicUsize,
+    unavailable: AtomicUsize,
+    replayed: AtomicUsize,
+}
+
+/// A client of the service that repeats what got no answer.
+#[derive(Clone)]
+struct Client {
+    http: reqwest::Client,
+    url: String,
+    met: Arc<Met>,
+}
+
+impl Client {
+    /// Sends until there is an answer. A refusal is none that these requests may get: each is allowed when it is sent.
+    async fn until_answered(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let key = uuid::Uuid::new_v4().to_string();
+        loop {
+            let mut request =
+                self.http.request(method.clone(), format!("{}/api/v1{path}", self.url)).header("x-api-key", KEY);
+            if let Some(body) = body {
+                request = request
+                    .header("content-type", "application/json")
+                    .header("idempotency-key", &key)
+                    .body(body.to_string());
+            }
+            let Ok(response) = request.send().await else {
+                self.met.cut.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                continue;
+            };
+            let status = response.status().as_u16();
+            let replayed = response.headers().contains_key("idempotency-replayed");
+            let etag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().trim_matches('"').to_owned());
+            let Ok(text) = response.text().await else {
+                self.met.cut.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            match status {
+                200 => {
+                    if replayed {
+                        self.met.replayed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let mut answer: Value = serde_json::from_str(&text).expect("JSON");
+                    answer["etag"] = json!(etag);
+                    return answer;
+                }
+                503 => {
+                    self.met.unavailable.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                _ => panic!("{method} {path} {body:?}: {status} {text}"),
+            }
+        }
+    }
+
+    /// Runs one execution from its start to its end, and checks what is left of it against what was done.
+    async fn run_one(&self, flow: &str) {
+        let body = json!({ "flow_id": flow, "trigger_type": "test" });
+        let made = self.until_answered(Method::POST, "/flows/execute", Some(&body)).await;
+        let id = made["execution"]["id"].as_str().expect("an id").to_owned();
+        let path = format!("/flows/executions/{id}");
+        let writes = [
+            json!({ "status": "running" }),
+            json!({ "tokens_used": 1 }),
+            json!({ "status": "retrying" }),
+            json!({ "status": "running", "tokens_used": 2 }),
+            json!({ "tokens_used": 3, "metadata": { "step": 1.0 } }),
+        ];
+        for write in &writes {
+            self.until_answered(Method::PATCH, &path, Some(write)).await;
+        }
+        let end = json!({ "status": "failed", "error_info": { "message": "as meant" } });
+        let ended = self.until_answered(Method::PATCH, &format!("/executions/{id}"), Some(&end)).await;
+        assert_eq!((&ended["previous_status"], &ended["current_status"]), (&json!("running"), &json!("failed")));
+
+        let record = self.until_answered(Method::GET, &path, None).await;
+        // A version for the making and one for each write: none lost, none twice.
+        assert_eq!(record["etag"], json!((writes.len() + 2).to_string()), "{record}");
+        assert_eq!((&record["status"], &record["retry_count"]), (&json!("failed"), &json!(1)), "{record}");
+        assert_eq!((&record["tokens_used"], &record["metadata"]), (&json!(3), &json!({ "step": 1.0 })), "{record}");
+        let log = self.until_answered(Method::GET, &format!("/executions/{id}/transitions"), None).await;
+        let steps: Vec<Value> = log["transitions"]
+            .as_array()
+            .expect("transitions")
+            .iter()
+            .map(|step| json!([step["from"], step["to"], step["version"]]))
+            .collect();
+        let expected = json!([
+            ["pending", "running", 2],
+            ["running", "retrying", 4],
+            ["retrying", "running", 5],
+            ["running", "failed", 7]
+        ]);
+        assert_eq!(json!(steps), expected, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
+    let kills = setting("RATCHET_KILLS").unwrap_or(100);
+    let seed = setting("RATCHET_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    println!("RATCHET_SEED={seed} RATCHET_KILLS={kills}");
+    let folder = std::env::temp_dir().join(format!("ratchet-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("executions.db");
+
+    let mut service = Service::start(0, &file);
+    let met = Arc::new(Met::default());
+    // A connection that died with the service is not taken for another request.
+    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
+    let client = Client { http, url: service.url.clone(), met: Arc::clone(&met) };
+    let over = Arc::new(AtomicBool::new(false));
+    let mut workers = JoinSet::new();
+    for worker in 0..WORKERS {
+        let (client, over) = (client.clone(), Arc::clone(&over));
+        workers.spawn(async move {
+            let mut runs = 0;
+            while !over.load(Ordering::Relaxed) {
+                client.run_one(&format!("flow-{worker}")).await;
+                runs += 1;
+            }
+            runs
+        });
+    }
+    let port = service.port();
+    let mut dice = Dice(seed);
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
+        service.kill();
+        let again = file.clone();
+        service = tokio::task::spawn_blocking(move || Service::start(port, &again)).await.unwrap();
+        // A worker that met something wrong ends the test now, not at its end.
+        if let Some(ended) = workers.try_join_next() {
+            panic!("a worker ended: {ended:?}");
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut runs = 0;
+    while let Some(worker) = workers.join_next().await {
+        runs += worker.expect("a worker that met nothing wrong");
+    }
+
+    // What was accepted is there, once, with a number that no other has.
+    let mut listed = 0;
+    for worker in 0..WORKERS {
+        let (mut numbers, mut cursor) = (BTreeSet::new(), String::new());
+        loop {
+            let path = format!("/flows/executions?flow_id=flow-{worker}&page_size=100{cursor}");
+            let page = client.until_answered(Method::GET, &path, None).await;
+            for execution in page["executions"].as_array().expect("executions") {
+                assert!(numbers.insert(execution["execution_number"].as_i64()), "a number twice: {execution}");
+                assert_eq!(execution["status"], "failed", "made and never told to anybody: {execution}");
+                listed += 1;
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+    }
+    assert_eq!(listed, runs, "executions in the lists, and executions that were run");
+    let [cut, unavailable, replayed] =
+        [&met.cut, &met.unavailable, &met.replayed].map(|count| count.load(Ordering::Relaxed));
+    println!(
+        "{kills} kills, {runs} executions, {} writes; {cut} requests cut off, {unavailable} answered 503, {replayed} \
+         answered as repeats",
+        runs * 7
+    );
+    assert!(cut > 0, "no kill met a request");
+    drop(service);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

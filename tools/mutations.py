@@ -1,0 +1,364 @@
+"""Breaks the code in one place at a time, and shows that a test fails each time.
+
+    python3 tools/mutations.py [--only N,N-M] [--list]
+
+Each mutation is one edit of a copy of the working tree (in target/mutations, with a target folder of its own). The tests
+that are nearest to it run first, all others if those find nothing. Prints the table, and ends with 1 where a mutation was
+not found, does not build, or no longer applies: then the code has changed, and the mutation must be written anew.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACE = ROOT / "target" / "mutations"
+COPY = PLACE / "tree"
+
+CHANGE = "shared/src/store/change.rs"
+MARKS = "shared/src/store/marks.rs"
+STATUS = "shared/src/status.rs"
+ATTEMPTS = "shared/src/store/attempts.rs"
+AUTH = "shared/src/auth.rs"
+
+
+@dataclass
+class Mutation:
+    """One edit: in words, the file, the text that stands there exactly once, and what takes its place."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    # Names of the tests that are nearest, as Cargo's test runner takes them.
+    near: str = ""
+
+
+MUTATIONS = [
+    Mutation(
+        "the status is not a condition of the write",
+        CHANGE,
+        """                let condition = is_one_of(expression, a::STATUS, statuses(transition.sources));
+                expression.require(condition);
+""",
+        "                let _ = transition;\n",
+        "update_execution",
+    ),
+    Mutation(
+        "interrupted may not be completed any more",
+        STATUS,
+        "Completed => &[Running, Interrupted],",
+        "Completed => &[Running],",
+        "update_execution",
+    ),
+    Mutation(
+        "a terminal status may be left",
+        STATUS,
+        "Queued => &[Pending, Retrying, Interrupted],",
+        "Queued => &[Pending, Retrying, Interrupted, Timeout],",
+        "update_execution",
+    ),
+    Mutation(
+        "a write does not look for its own mark",
+        CHANGE,
+        "        self.mark.require_unseen(self.now, &mut expression);\n",
+        "",
+        "repeats",
+    ),
+    Mutation(
+        "a change of fields leaves no mark",
+        CHANGE,
+        "None => self.mark.leave(self.now, &mut expression),",
+        "None => {}",
+        "repeats",
+    ),
+    Mutation(
+        "a transition leaves no mark of its own",
+        CHANGE,
+        "let entry = expression.member(a::TRANSITIONS, self.mark.id());",
+        'let entry = expression.member(a::TRANSITIONS, "x");',
+        "repeats",
+    ),
+    Mutation(
+        "the last stretch of marks is not looked at",
+        MARKS,
+        "[self.map(now, -1), self.map(now, 0), self.map(now, 1)]",
+        "[self.map(now, 1), self.map(now, 0), self.map(now, 1)]",
+        "repeats",
+    ),
+    Mutation(
+        "the next stretch of marks is emptied, which a fast clock may have written",
+        MARKS,
+        "expression.assign(self.ring.emptied(now), empty_map());",
+        "expression.assign(self.ring.map(now, 1), empty_map());",
+        "repeats",
+    ),
+    Mutation(
+        "no stretch of marks is emptied",
+        MARKS,
+        "        expression.assign(self.ring.emptied(now), empty_map());\n",
+        "",
+        "repeats",
+    ),
+    Mutation(
+        "a reused key with another body is taken for a repeat",
+        MARKS,
+        "if body != self.body.as_ref().map_or(&[][..], |body| body) {",
+        "if false {",
+        "repeats",
+    ),
+    Mutation(
+        "an Idempotency-Key counts across operations",
+        "shared/src/request/mod.rs",
+        'Sha256::digest(format!("{operation}\\n{key}"))',
+        "Sha256::digest(key)",
+        "repeats",
+    ),
+    Mutation(
+        "If-Match is not looked at",
+        CHANGE,
+        "            rules.push(Self::Version(versions.clone()));\n",
+        "            let _ = versions;\n",
+        "update_execution",
+    ),
+    Mutation(
+        "a write does not raise the version",
+        CHANGE,
+        """            let one = expression.value(number(1));
+            expression.set(&version""",
+        """            let one = expression.value(number(0));
+            expression.set(&version""",
+        "update_execution",
+    ),
+    Mutation(
+        "the organization is no part of an execution's key",
+        "shared/src/store/attributes.rs",
+        'format!("e#{organization}#{id}")',
+        'format!("e##{id}")',
+        "tenants",
+    ),
+    Mutation(
+        "the fields of an ended execution are not frozen",
+        CHANGE,
+        "if !frozen.is_empty() {",
+        "if false && !frozen.is_empty() {",
+        "update_execution",
+    ),
+    Mutation(
+        "one retry too many",
+        CHANGE,
+        '"{count} < {most}"',
+        '"{count} <= {most}"',
+        "update_execution",
+    ),
+    Mutation(
+        "a retry counts twice",
+        CHANGE,
+        """            let count = expression.name(a::RETRY_COUNT);
+            expression.set(&count, &format!("{count} + {one}"));""",
+        """            let count = expression.name(a::RETRY_COUNT);
+            let two = expression.value(number(2));
+            expression.set(&count, &format!("{count} + {two}"));""",
+        "update_execution",
+    ),
+    Mutation(
+        "retry_count may pass max_retries",
+        CHANGE,
+        '"{requested} <= {most}"',
+        '"({requested} <= {most} OR {most} < {requested})"',
+        "update_execution",
+    ),
+    Mutation(
+        "an update makes what is not there",
+        CHANGE,
+        'expression.require(format!("attribute_exists({pk})"));',
+        "let _ = pk;",
+        "update_execution",
+    ),
+    Mutation(
+        "a refusal is told though a lost attempt may still be applied",
+        CHANGE,
+        "if lost && !settled {",
+        "if false && lost && !settled {",
+        "lost_answers",
+    ),
+    Mutation(
+        "a write whose answer was lost is told as not done",
+        ATTEMPTS,
+        "Error::StoreUnavailable { reason } if attempts.any_lost() || may_have_been_applied(error) => {",
+        "Error::StoreUnavailable { reason } if false && may_have_been_applied(error) && attempts.any_lost() => {",
+        "lost_answers",
+    ),
+    Mutation(
+        "an answer of 500 counts as final",
+        ATTEMPTS,
+        "    status < 500\n",
+        "    status < 600\n",
+        "lost_answers",
+    ),
+    Mutation(
+        "started_at moves with every run",
+        CHANGE,
+        'expression.set(&started, &format!("if_not_exists({started}, {now})"));',
+        "expression.set(&started, &now);",
+        "update_execution",
+    ),
+    Mutation(
+        "an execution is made over another one",
+        "shared/src/store/create.rs",
+        'format!("attribute_not_exists({pk})")',
+        'format!("attribute_not_exists({pk}) OR attribute_exists({pk})")',
+        "repeats",
+    ),
+    Mutation(
+        "a change of status leaves the index behind",
+        CHANGE,
+        "        expression.assign(a::BY_STATUS, text(a::status_partition(organization, shard, to)));\n",
+        "        let _ = (organization, shard);\n",
+        "list_executions",
+    ),
+    Mutation(
+        "a cursor works with other filters",
+        "shared/src/store/cursor.rs",
+        "for part in parts {",
+        "for part in parts.into_iter().take(1) {",
+        "list_executions",
+    ),
+    Mutation(
+        "a cursor works for another organization",
+        "shared/src/store/cursor.rs",
+        "            Some(organization.to_owned()),\n",
+        "            Some(organization.chars().take(0).collect::<String>()),\n",
+        "tenants",
+    ),
+    Mutation(
+        "a list shows what has left its status",
+        "shared/src/store/list.rs",
+        ".filter(|execution| still_matches(execution, filter))",
+        ".filter(|execution| still_matches(execution, filter) || true)",
+        "list_executions",
+    ),
+    Mutation(
+        "a revoked key is let in",
+        AUTH,
+        "let valid = !matches!(self.state(now), KeyState::Revoked(_));",
+        "let valid = true || !matches!(self.state(now), KeyState::Revoked(_));",
+        "authorizer",
+    ),
+    Mutation(
+        "a key is let in by its id alone",
+        AUTH,
+        "let same: bool = self.digest.ct_eq(&key.digest()).into();",
+        "let same = self.digest.len() == key.digest().len();",
+        "authorizer",
+    ),
+    Mutation(
+        "a key without the scope may write",
+        "functions/update_execution/src/lib.rs",
+        "        request.caller.require(Scope::Write)?;\n",
+        "        let _ = Scope::Write;\n",
+        "tenants",
+    ),
+    Mutation(
+        "a 413 where DynamoDB says that the item is too large is lost",
+        ATTEMPTS,
+        'message.to_ascii_lowercase().contains("item size")',
+        'message.contains("never said")',
+        "update_execution",
+    ),
+]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["cargo", "test", "--locked", "--no-fail-fast", *arguments],
+        cwd=COPY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Beside the copy and not in it, so that the next mutation builds on this one's work.
+        env=os.environ | {"CARGO_TARGET_DIR": str(PLACE / "target"), "CARGO_TERM_COLOR": "never"},
+    )
+
+
+def copy_tree() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    COPY.mkdir(parents=True, exist_ok=True)
+    for name in listed.decode().split("\0"):
+        source, target = ROOT / name, COPY / name
+        if name and source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Only what differs: Cargo goes by the time of a file's last change.
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                shutil.copyfile(source, target)
+
+
+NEAR = ["--package", "tests", "--package", "shared", "--lib", "--test", "api"]
+ALL = ["--package", "tests", "--package", "shared", "--package", "local", "--package", "keys"]
+
+
+def try_one(mutation: Mutation) -> tuple[str, str]:
+    """The verdict on a mutation, and which test found it."""
+    file = COPY / mutation.file
+    original = file.read_text()
+    if original.count(mutation.old) != 1:
+        return "no longer applies", f"the text stands {original.count(mutation.old)} times in {mutation.file}"
+    file.write_text(original.replace(mutation.old, mutation.new))
+    try:
+        for arguments in ([*NEAR, mutation.near], ALL) if mutation.near else (ALL,):
+            done = run(*arguments)
+            failed = re.findall(r"^test (\S+) \.\.\. FAILED$", done.stdout, re.M)
+            if failed:
+                return "caught", f"{failed[0]}" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
+            if done.returncode != 0:
+                return "does not build", next((line for line in done.stdout.splitlines() if "error" in line), "?")
+        return "SURVIVED", ""
+    finally:
+        file.write_text(original)
+
+
+def chosen(text: str | None) -> list[int]:
+    if not text:
+        return list(range(1, len(MUTATIONS) + 1))
+    numbers = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return [number for number in numbers if 1 <= number <= len(MUTATIONS)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="which ones, by their numbers: 1,4-6")
+    parser.add_argument("--list", action="store_true", help="print the mutations and end")
+    arguments = parser.parse_args()
+    numbers = chosen(arguments.only)
+    if arguments.list:
+        for number in numbers:
+            print(f"{number:3} {MUTATIONS[number - 1].file}: {MUTATIONS[number - 1].what}")
+        return 0
+    copy_tree()
+    rows = []
+    for number in numbers:
+        begun = time.monotonic()
+        verdict, by = try_one(MUTATIONS[number - 1])
+        rows.append((number, MUTATIONS[number - 1].what, verdict, by))
+        mark = "ok" if verdict == "caught" else "!!"
+        print(f"{mark} {number:2} {MUTATIONS[number - 1].what}: {verdict} {by} ({time.monotonic() - begun:.0f} s)", flush=True)
+    caught = sum(verdict == "caught" for _, _, verdict, _ in rows)
+    print(f"\n| # | broken | found by |\n| --- | --- | --- |")
+    for number, what, verdict, by in rows:
+        print(f"| {number} | {what} | {by if verdict == 'caught' else f'**{verdict}** {by}'} |")
+    print(f"\nmutations: {caught} of {len(rows)} caught")
+    return 0 if caught == len(rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
