@@ -38,6 +38,13 @@ impl Dice {
     }
 }
 
+/// A port that is free, and that no client is given: while nobody listens on one of those, a client that keeps connecting
+/// to it may be given it itself, meet itself, and keep the service from coming back.
+fn free_port() -> u16 {
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (20_000..30_000).find(free).expect("a free port")
+}
+
 /// The service as a process of its own, on a file.
 struct Service {
     child: Child,
@@ -62,12 +69,9 @@ impl Service {
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut line = String::new();
         output.read_line(&mut line).expect("a line");
-        let url = line.split(' ').find(|word| word.starts_with("http://")).expect("a URL").to_owned();
+        let url = line.split(' ').find(|word| word.starts_with("http://"));
+        let url = url.unwrap_or_else(|| panic!("it does not start: {line:?} {:?}", child.try_wait())).to_owned();
         Self { child, url, _output: output }
-    }
-
-    fn port(&self) -> u16 {
-        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
@@ -194,7 +198,8 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     std::fs::create_dir(&folder).unwrap();
     let file = folder.join("executions.db");
 
-    let mut service = Service::start(0, &file);
+    let port = free_port();
+    let mut service = Service::start(port, &file);
     let met = Arc::new(Met::default());
     // A connection that died with the service is not taken for another request.
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
@@ -212,7 +217,6 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
             runs
         });
     }
-    let port = service.port();
     let mut dice = Dice(seed);
     for _ in 0..kills {
         tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
