@@ -228,14 +228,14 @@ MUTATIONS = [
         "shared/src/store/cursor.rs",
         "for part in parts {",
         "for part in parts.into_iter().take(1) {",
-        "list_executions",
+        "cursor",
     ),
     Mutation(
         "a cursor works for another organization",
         "shared/src/store/cursor.rs",
         "            Some(organization.to_owned()),\n",
         "            Some(organization.chars().take(0).collect::<String>()),\n",
-        "tenants",
+        "cursor",
     ),
     Mutation(
         "a list shows what has left its status",
@@ -249,14 +249,14 @@ MUTATIONS = [
         AUTH,
         "let valid = !matches!(self.state(now), KeyState::Revoked(_));",
         "let valid = true || !matches!(self.state(now), KeyState::Revoked(_));",
-        "authorizer",
+        "key",
     ),
     Mutation(
         "a key is let in by its id alone",
         AUTH,
         "let same: bool = self.digest.ct_eq(&key.digest()).into();",
         "let same = self.digest.len() == key.digest().len();",
-        "authorizer",
+        "key",
     ),
     Mutation(
         "a key without the scope may write",
