@@ -247,7 +247,7 @@ def main() -> None:
 The stack {stack.name} is deployed. AWS_ENDPOINT_URL={emulator.endpoint}, the emulator's log is {emulator.log.name}
 
   curl -s {api.endpoint}/api/v1/flows/execute -H 'Host: {api.host}' \\
-    -H 'x-api-key: {key}' \\
+    -H 'x-api-key: {key}' -H 'content-type: application/json' \\
     -d '{{"flow_id": "nightly-report", "trigger_type": "manual"}}'
 
 Ctrl-C ends it; nothing is kept.""",
