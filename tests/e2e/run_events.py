@@ -26,7 +26,7 @@ from pathlib import Path
 import boto3
 from samtranslator.yaml_helper import yaml_parse
 
-from stack import REGION, ROOT, SAM, free_port
+from stack import ARCHITECTURE, REGION, ROOT, SAM, free_port, logical_id
 
 BUILD = ROOT / ".aws-sam" / "build"
 EVENTS = ROOT / "events"
@@ -67,10 +67,6 @@ STORIES = [
 NEEDED = {"RATCHET_TABLE": None, "AWS_REGION": None, "RATCHET_CURSOR_KEY": "list_executions"}
 
 Invoke = Callable[[str, dict], dict]
-
-
-def logical_id(function: str) -> str:
-    return "".join(word.capitalize() for word in function.split("_")) + "Function"
 
 
 def event(name: str) -> dict:
@@ -179,8 +175,7 @@ def tell(story: list[tuple[str, int]], invoke: Invoke, how: str) -> None:
 
 
 def by_rie(work: Path, port: int) -> None:
-    machine = "x86_64" if os.uname().machine == "x86_64" else "arm64"
-    (rie,) = (ROOT / ".tools" / "sam").glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}")
+    (rie,) = (ROOT / ".tools" / "sam").glob(f"lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}")
     settings = {
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "local",
@@ -247,7 +242,7 @@ def by_rie(work: Path, port: int) -> None:
 def by_sam(work: Path, port: int) -> None:
     # This machine, as containers see it: asked of one.
     asked = ["docker", "run", "--rm", "--add-host", "machine:host-gateway", "--entrypoint", "getent"]
-    asked += [f"public.ecr.aws/lambda/provided:al2023-{architecture()}", "hosts", "machine"]
+    asked += [f"public.ecr.aws/lambda/provided:al2023-{ARCHITECTURE}", "hosts", "machine"]
     gateway = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
     endpoint = f"http://{gateway}:{port}"
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION}
@@ -258,7 +253,7 @@ def by_sam(work: Path, port: int) -> None:
         variables.write_text(json.dumps({"Parameters": {"RATCHET_TABLE": table, "RATCHET_CURSOR_KEY": CURSOR_KEY}}))
         return [
             *("--template", BUILD / "template.yaml", "--env-vars", variables, "--skip-pull-image"),
-            *("--parameter-overrides", f"Stage=dev Architecture={architecture()} DynamoDbEndpoint={endpoint}"),
+            *("--parameter-overrides", f"Stage=dev Architecture={ARCHITECTURE} DynamoDbEndpoint={endpoint}"),
         ]
 
     for number, story in enumerate(STORIES):
@@ -321,10 +316,6 @@ def by_sam(work: Path, port: int) -> None:
         expect([listed["id"] for listed in page["executions"]] == [made["id"]], f"not listed: {page}")
 
 
-def architecture() -> str:
-    return "x86_64" if os.uname().machine == "x86_64" else "arm64"
-
-
 def main(how: str) -> int:
     told = {name for story in STORIES for name, _ in story}
     present = {path.stem for path in EVENTS.glob("*.json")}
@@ -332,7 +323,7 @@ def main(how: str) -> int:
         print(f"events/ and the stories of run_events.py differ: {sorted(told ^ present)}", file=sys.stderr)
         return 1
     if not (BUILD / "template.yaml").exists():
-        print(f"run_events: nothing is built: tools/build.sh {architecture()}", file=sys.stderr)
+        print(f"run_events: nothing is built: tools/build.sh {ARCHITECTURE}", file=sys.stderr)
         return 1
     try:
         with tempfile.TemporaryDirectory(prefix="ratchet-events-") as work, dynamodb_local(Path(work)) as port:

@@ -27,17 +27,25 @@ SAM = ROOT / ".tools" / "sam" / "bin" / "sam"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 
+# This machine's, as Lambda names it: what is built has to run here.
+ARCHITECTURE = "x86_64" if os.uname().machine == "x86_64" else "arm64"
+
 # Short, so that a test can wait for it to pass.
 AUTHORIZER_CACHE_SECONDS = 2
 
 # What a test deployment says of the template's parameters. CodeDeploy, which shifts traffic, the emulator lacks.
 PARAMETERS = {
     "Stage": "dev",
-    "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
+    "Architecture": ARCHITECTURE,
     "Deployment": "AllAtOnce",
     "AuthorizerCacheSeconds": str(AUTHORIZER_CACHE_SECONDS),
     "CorsOrigins": "https://app.example.com",
 }
+
+
+def logical_id(function: str) -> str:
+    """The name in the template of the function with a binary of this name."""
+    return "".join(word.capitalize() for word in function.split("_")) + "Function"
 
 
 def free_port() -> int:

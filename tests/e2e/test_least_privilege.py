@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from checks import CHECKS, World
+from stack import logical_id
 
 # What each function does to the table: the whole of what its role may do there, by action, index and kind of item.
 # e# executions, c# counters of flows, k# API keys; o#, s#, f# in the indexes (shared/src/store/attributes.rs).
@@ -32,8 +33,7 @@ INDEX_KINDS = {"by_organization": "go", "by_status": "gs", "by_flow": "gf"}
 
 
 def role_of(world: World, function: str) -> str:
-    logical_id = "".join(word.capitalize() for word in function.split("_")) + "Function"
-    name = world.stack.physical(logical_id)
+    name = world.stack.physical(logical_id(function))
     configuration = world.stack.emulator.client("lambda").get_function_configuration(FunctionName=name)
     return configuration["Role"].split("/")[-1]
 
