@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::store::marks::UNKEYED;
+use shared::store::{ATTEMPT_TIMEOUT, Store};
 use tests::proxy::Fault;
-use tests::{Api, Call};
+use tests::{Api, Call, MovedClock};
 use tokio::sync::oneshot;
 
 fn path(id: &str) -> String {
@@ -117,6 +120,112 @@ async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
         applied.await.expect("it was delivered");
         let expected = ["pending>running", "running>interrupted", "interrupted>running"];
         assert_eq!(api.transitions(&id).await, expected, "{key:?}");
+    }
+}
+
+/// A stretch of the ring of writes without a key (`shared/src/store/marks.rs`).
+const STRETCH: Duration = Duration::from_millis(UNKEYED.stretch().cast_unsigned());
+
+/// Waits, by the service's clock, for a stretch to begin, so that none does of itself while a test counts them.
+fn begin_stretch(clock: &MovedClock) {
+    let left = UNKEYED.stretch() - clock.now().millis().rem_euclid(UNKEYED.stretch());
+    clock.advance(Duration::from_millis(left.cast_unsigned()));
+}
+
+/// Another writer's updates without a key in each of so many stretches to come.
+async fn others_write(clock: &MovedClock, store: &Store, id: &str, stretches: u32) {
+    for _ in 0..stretches {
+        clock.advance(STRETCH);
+        tests::write_directly(store, id, &json!({ "metadata": { "by": "them" } })).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_not_applied_twice_however_late_it_comes() {
+    let api = Api::start().await;
+    // By the time it comes its mark has been swept, and the map that it stood in is in use again, or is not.
+    for later in 0..8 {
+        let id = api.execution_in("running").await;
+        let (go, held) = oneshot::channel();
+        let (done, applied) = oneshot::channel();
+        api.proxy.plan([Fault::Hold(held, done)]);
+        let answer = change(&api, &id, &json!({ "metadata": { "by": "us" } }), None).send().await;
+        assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""));
+        tests::write_directly(&api.store, &id, &json!({ "metadata": { "by": "them" } })).await;
+        others_write(&api.clock, &api.store, &id, later).await;
+        let before = api.record(&id).await;
+        go.send(()).expect("the proxy holds the request");
+        applied.await.expect("it was delivered");
+        assert_eq!(api.record(&id).await, before, "{later} stretches later");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_clock_lags_begins_again_and_is_applied_once() {
+    let api = Api::start().await;
+    let body = json!({ "tokens_used": 1 });
+    for ahead in [1, 2, 3, 4, 1_000] {
+        let id = api.execution_in("running").await;
+        begin_stretch(&api.clock);
+        api.clock.advance(STRETCH * ahead);
+        tests::write_directly(&api.store, &id, &json!({ "metadata": { "by": "them" } })).await;
+        api.clock.rewind(STRETCH * ahead);
+        let _ = api.watch.requests();
+        let answer = change(&api, &id, &body, None).send().await;
+        assert_eq!(answer.assert_status(200).header("etag"), Some("\"4\""));
+        assert_eq!(api.watch.requests(), ["UpdateItem", "UpdateItem"]);
+        // A repeat with a key needs no fence, and a change of status neither.
+        change(&api, &id, &body, Some("key")).send().await.assert_status(200);
+        change(&api, &id, &json!({ "status": "completed" }), None).send().await.assert_status(200);
+        assert_eq!(api.watch.requests(), ["UpdateItem", "UpdateItem"]);
+        // Refused by a rule as well, it need not begin again.
+        change(&api, &id, &json!({ "final_output": {} }), None).send().await.assert_error(400, "EXECUTION_FINISHED");
+        assert_eq!(api.watch.requests(), ["UpdateItem"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unknown() {
+    let api = Api::start().await;
+    let body = json!({ "tool_calls_count": 1 });
+    for (stretches, known) in [(1, true), (2, false), (3, false)] {
+        // It was applied, and its answer lost.
+        let id = api.execution_in("running").await;
+        begin_stretch(&api.clock);
+        let (clock, store, of) = (api.clock.clone(), api.store.clone(), id.clone());
+        let meanwhile = async move { others_write(&clock, &store, &of, stretches).await };
+        api.proxy.plan([Fault::DropAnswer(Box::pin(meanwhile))]);
+        let answer = change(&api, &id, &body, None).send().await;
+        if known {
+            assert_eq!(answer.assert_status(200).body["tool_calls_count"], 1);
+        } else {
+            answer.assert_error(503, "OUTCOME_UNKNOWN");
+        }
+        assert_eq!(api.get(&path(&id)).await.header("etag"), Some(&*format!("\"{}\"", 3 + stretches)), "once");
+
+        // It is still on its way.
+        let id = api.execution_in("running").await;
+        begin_stretch(&api.clock);
+        let (go, held) = oneshot::channel();
+        let (done, applied) = oneshot::channel();
+        api.proxy.plan([Fault::Hold(held, done)]);
+        let call = change(&api, &id, &body, None);
+        let (answer, ()) = tokio::join!(call.send(), async {
+            tokio::time::sleep(ATTEMPT_TIMEOUT / 2).await;
+            others_write(&api.clock, &api.store, &id, stretches).await;
+        });
+        let applied_now = if known {
+            answer.assert_status(200);
+            1
+        } else {
+            answer.assert_error(503, "OUTCOME_UNKNOWN");
+            0
+        };
+        let before = api.get(&path(&id)).await;
+        assert_eq!(before.header("etag"), Some(&*format!("\"{}\"", 2 + stretches + applied_now)));
+        go.send(()).expect("the proxy holds the request");
+        applied.await.expect("it was delivered");
+        assert_eq!(api.get(&path(&id)).await.header("etag"), before.header("etag"), "it was overtaken for good");
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a write finds out that it was applied before: the service's way, and ways that look as if they would do.
 
 use shared::clock::Timestamp;
-use shared::store::marks::Ring;
+use shared::store::marks::{Overtaken, Ring};
 
 /// What the store keeps of the writes, and what a write does about it.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ pub struct Design {
     pub log: bool,
     /// Whether the rules are judged on what was read when the request began, and the write is then unconditional.
     pub reads_first: bool,
+    /// Where a write is refused after one of a later stretch: the ring that says so, and its ticks.
+    fence: Option<(Ring, Ticks)>,
     places: Vec<Places>,
 }
 
@@ -62,30 +64,37 @@ impl Design {
         let places = (0..=ticks.last)
             .map(|reading| {
                 let now = Timestamp::from_millis(i64::from(reading) * ticks.length(ring)).expect("a time near 1970");
+                let stretch = ring.stretch_at(now);
                 Places {
-                    looks: ring.live(now).map(&mut numbered).to_vec(),
-                    leaves: Some(numbered(ring.present(now))),
-                    empties: Some(numbered(ring.emptied(now))),
+                    looks: ring.live(stretch).map(&mut numbered).collect(),
+                    leaves: Some(numbered(ring.present(stretch))),
+                    empties: Some(numbered(ring.emptied(stretch))),
                 }
             })
             .collect();
-        Self { log: true, reads_first: false, places }
+        Self { log: true, reads_first: false, fence: ring.is_fenced().then_some((ring, ticks)), places }
     }
 
     /// One attribute with the mark of the last write.
     pub fn last_write(ticks: Ticks) -> Self {
         let attribute = Places { looks: vec![0], leaves: Some(0), empties: Some(0) };
-        Self { log: false, reads_first: false, places: vec![attribute; usize::from(ticks.last) + 1] }
+        Self { log: false, reads_first: false, fence: None, places: vec![attribute; usize::from(ticks.last) + 1] }
     }
 
     /// Nothing at all.
     pub fn no_mark(ticks: Ticks) -> Self {
-        Self { log: false, reads_first: false, places: vec![Places::default(); usize::from(ticks.last) + 1] }
+        let places = vec![Places::default(); usize::from(ticks.last) + 1];
+        Self { log: false, reads_first: false, fence: None, places }
     }
 
     /// The service's marks, but the rules are checked in a read before the write.
     pub fn read_then_write(ring: Ring, ticks: Ticks) -> Self {
         Self { reads_first: true, ..Self::ours(ring, ticks) }
+    }
+
+    /// The service's maps for writes without a key, and no fence.
+    pub fn without_the_fence(ring: Ring, ticks: Ticks) -> Self {
+        Self { fence: None, ..Self::ours(ring, ticks) }
     }
 
     /// Three maps: the last stretch, the present one, and the next one, which is emptied to be clean when it begins.
@@ -95,7 +104,7 @@ impl Design {
             let [last, present, next] = [now + 2, now, now + 1].map(|stretch| stretch % 3);
             Places { looks: vec![last, present], leaves: Some(present), empties: Some(next) }
         };
-        Self { log: true, reads_first: false, places: (0..=ticks.last).map(places).collect() }
+        Self { log: true, reads_first: false, fence: None, places: (0..=ticks.last).map(places).collect() }
     }
 
     /// The service's four maps, without a look into the one of the last stretch.
@@ -113,7 +122,24 @@ impl Design {
             let map = |ahead: &usize| (ticks.stretch(reading) + ahead) % 4;
             Places { looks: looks.iter().map(map).collect(), leaves: Some(map(&0)), empties: Some(map(&2)) }
         };
-        Self { log: true, reads_first: false, places: (0..=ticks.last).map(places).collect() }
+        Self { log: true, reads_first: false, fence: None, places: (0..=ticks.last).map(places).collect() }
+    }
+
+    /// Whether a write of fields with this reading is refused after one of the stretch `fence`.
+    pub fn overtaken(&self, reading: u8, fence: u8) -> Option<Overtaken> {
+        let (ring, ticks) = self.fence?;
+        ring.overtaken(i64::from(reading / ticks.per_stretch), i64::from(fence))
+    }
+
+    /// The stretch in which a reading lies, if there is a fence.
+    pub fn fence(&self, reading: u8) -> Option<u8> {
+        self.fence.map(|(_, ticks)| reading / ticks.per_stretch)
+    }
+
+    /// The first reading of the stretch of an overtaking write.
+    pub fn caught_up(&self, overtaken: Overtaken) -> u8 {
+        let per_stretch = self.fence.map_or(1, |(_, ticks)| ticks.per_stretch);
+        u8::try_from(overtaken.by).expect("few stretches") * per_stretch
     }
 
     /// What a write of fields does at this reading of its function's clock.

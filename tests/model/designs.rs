@@ -4,7 +4,9 @@ use shared::store::marks::UNKEYED;
 
 use crate::design::{Design, Ticks};
 use crate::protocol::{Bounds, NEVER_OVERWRITTEN, NEVER_REFUSED, NEVER_TWICE, ONE_WINS, TABLE, TERMINAL};
-use crate::slices::{KEYED_TICKS, UNKEYED_TICKS, counterexample, repeated_fields, small_race, two_late_attempts};
+use crate::slices::{
+    KEYED_TICKS, UNKEYED_TICKS, counterexample, repeated_fields, small_race, two_late_attempts, two_late_keyed_attempts,
+};
 
 const STILL: Ticks = Ticks { per_stretch: 1, last: 0 };
 
@@ -28,8 +30,15 @@ fn a_mark_of_the_last_write_alone_is_gone_when_another_writer_comes_in_between()
 }
 
 #[test]
+fn without_the_fence_an_attempt_that_comes_when_its_mark_is_gone_is_applied_twice() {
+    let bounds = Bounds { design: Design::without_the_fence(UNKEYED, UNKEYED_TICKS), ..two_late_attempts() };
+    counterexample(&bounds, NEVER_TWICE);
+    counterexample(&Bounds { skew: 0, ..bounds }, NEVER_TWICE);
+}
+
+#[test]
 fn of_three_maps_a_slow_clock_empties_the_one_that_a_fast_clock_writes_into() {
-    let bounds = Bounds { design: Design::three_maps(UNKEYED_TICKS), ..two_late_attempts() };
+    let bounds = Bounds { design: Design::three_maps(KEYED_TICKS), ..two_late_keyed_attempts() };
     counterexample(&bounds, NEVER_TWICE);
     // Where all clocks agree, an attempt that arrives when the next stretch has begun does the same.
     counterexample(&Bounds { skew: 0, ..bounds }, NEVER_TWICE);

@@ -1,18 +1,23 @@
 //! What the guarantees rest on: each of these takes one assumption away, and the model finds what breaks.
 
+use shared::store::marks::KEYED;
+
+use crate::design::{Design, Ticks};
 use crate::protocol::{Bounds, NEVER_REFUSED, NEVER_TWICE, REFUSALS_BIND_KEYS};
-use crate::slices::{KEYED_TICKS, counterexample, repeated_fields, repeats, small_race, two_late_attempts};
+use crate::slices::{KEYED_TICKS, counterexample, repeated_fields, repeats, small_race, two_late_keyed_attempts};
 
 #[test]
-fn an_attempt_that_may_arrive_later_than_the_ring_remembers_is_applied_twice() {
-    let bounds = two_late_attempts();
-    counterexample(&Bounds { validity: bounds.validity + 1, ..bounds }, NEVER_TWICE);
+fn an_attempt_with_a_key_that_may_arrive_later_than_the_ring_remembers_is_applied_twice() {
+    let bounds = two_late_keyed_attempts();
+    counterexample(&Bounds { validity: KEYED_TICKS.per_stretch, ..bounds }, NEVER_TWICE);
 }
 
 #[test]
-fn clocks_that_disagree_by_what_the_signature_leaves_of_a_stretch_make_an_attempt_apply_twice() {
-    let bounds = two_late_attempts();
-    counterexample(&Bounds { skew: bounds.skew + 1, ..bounds }, NEVER_TWICE);
+fn clocks_that_disagree_by_what_the_signature_leaves_of_a_stretch_make_an_attempt_with_a_key_apply_twice() {
+    let bounds = two_late_keyed_attempts();
+    let skew = KEYED_TICKS.per_stretch;
+    let design = Design::ours(KEYED, Ticks { last: bounds.horizon + skew, ..KEYED_TICKS });
+    counterexample(&Bounds { design, skew, ..bounds }, NEVER_TWICE);
 }
 
 #[test]

@@ -33,7 +33,7 @@ mod protocol;
 mod slices;
 mod world;
 
-use crate::slices::{exhaust, late_attempts, races, repeated_fields, repeats, reused_keys};
+use crate::slices::{exhaust, late_attempts, overtaken, races, repeated_fields, repeats, reused_keys};
 
 #[test]
 fn every_change_raced_by_every_other_keeps_the_guarantees() {
@@ -53,6 +53,11 @@ fn a_key_with_two_bodies_keeps_the_guarantees() {
 #[test]
 fn late_attempts_are_known_by_their_marks_whatever_the_clocks_say() {
     exhaust(late_attempts());
+}
+
+#[test]
+fn an_overtaken_write_is_told_the_truth_and_begins_again() {
+    exhaust(overtaken());
 }
 
 #[test]

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use shared::clock::Timestamp;
 use shared::error::{Error, Refusal};
 use shared::json::JsonText;
 use shared::request::update::{Change, FieldUpdates, RequestedTransition};
 use shared::request::{IdempotencyKey, IfMatch, WriteOptions};
 use shared::status::Status;
-use shared::store::change::{Rule, refusal};
-use shared::store::marks::{Mark, Seen};
+use shared::store::change::{ROUNDS, Rule, Verdict, verdict};
+use shared::store::marks::{Mark, Overtaken, Seen};
 use stateright::{Model, Property};
 
 use crate::design::Design;
-use crate::world::{Answer, Body, Broken, Entry, MAX_RETRIES, Record, Request, Sent, World};
+use crate::world::{Answer, Body, Broken, Entry, HeldBack, MAX_RETRIES, Record, Request, Sent, World};
 
 /// One request that a model's writers may make.
 #[derive(Debug, Clone)]
@@ -102,6 +103,10 @@ pub enum Event {
     RefusedAfterLoss,
     /// A late attempt is held back by its mark.
     HeldBack,
+    /// A late attempt is held back by the fence.
+    Fenced,
+    /// A request was overtaken, and begins again.
+    BegunAgain,
     /// Two writers have entered statuses one after the other.
     TwoTransitions,
     /// A mark was emptied.
@@ -129,7 +134,12 @@ pub enum Step {
     /// The store is too busy for the latest attempt, and says so.
     Throttle(usize),
     /// An attempt that was given up reaches the store; any number of times, as there are several of them.
-    Arrive(usize),
+    Arrive {
+        /// At which request.
+        request: usize,
+        /// What its function's clock said.
+        reading: u8,
+    },
     /// Time passes.
     Tick,
 }
@@ -149,6 +159,7 @@ enum Outcome {
     Applied,
     Found { mark: Seen, across: bool },
     Refused(Error),
+    Overtaken(Overtaken),
 }
 
 impl Protocol {
@@ -209,15 +220,16 @@ impl Protocol {
         }
     }
 
-    /// Whether an attempt that was given up may still arrive.
-    fn is_loose(&self, world: &World, request: usize) -> bool {
+    /// The readings on attempts that were given up and may still arrive.
+    fn loose(&self, world: &World, request: usize) -> Vec<u8> {
         let (sent, given_up) = match &world.requests[request] {
             Request::Waiting { sent, lost, .. } => (sent, *lost),
             Request::Answered { sent: Some(sent), lost, .. } => (sent, *lost || self.bounds.echoes),
-            _ => return false,
+            _ => return Vec::new(),
         };
+        let readings = sent.earlier.iter().copied().chain(given_up.then_some(sent.reading));
         // The store compares the stamp with its own clock. A clock that is ahead makes an attempt valid for longer.
-        given_up && world.time <= sent.reading + self.bounds.validity
+        readings.filter(|reading| world.time <= reading.saturating_add(self.bounds.validity)).collect()
     }
 
     /// Whether a request may yet be made that takes its body from this one.
@@ -246,8 +258,12 @@ impl Protocol {
         }
         let basis = sent.read.unwrap_or_else(|| world.record.basis());
         let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("made for each body");
-        if let Some(error) = refusal(rules, &basis.into(), lost) {
-            return Outcome::Refused(error);
+        let to_log = self.bounds.design.log && matches!(sent.body, Body::To(_));
+        let overtaken = self.bounds.design.overtaken(sent.reading, world.record.fence).filter(|_| !to_log);
+        match verdict(rules, &basis.into(), lost, overtaken) {
+            Verdict::Refused(error) => return Outcome::Refused(error),
+            Verdict::Again(overtaken) => return Outcome::Overtaken(overtaken),
+            Verdict::Done => {}
         }
         self.apply(world, request, sent, basis.version);
         Outcome::Applied
@@ -302,6 +318,7 @@ impl Protocol {
                 record.maps[map].push(request);
                 record.maps[map].sort_unstable();
             }
+            record.fence = self.bounds.design.fence(sent.reading).unwrap_or(record.fence);
         }
         world.applied[write].get_or_insert(request);
     }
@@ -326,8 +343,9 @@ impl Protocol {
                 Answer::Refused
             }
             Outcome::Refused(error) => panic!("the rules know no such answer: {error:?}"),
+            Outcome::Overtaken(_) => Answer::Unavailable,
         };
-        let refused = matches!(answer, Answer::Refused | Answer::KeyReused);
+        let refused = matches!(answer, Answer::Refused | Answer::KeyReused | Answer::Unavailable);
         if refused && applied {
             world.broken.insert(Broken::AppliedAndRefused);
         }
@@ -341,7 +359,7 @@ impl Protocol {
     fn tidy(&self, world: &mut World) {
         for request in 0..world.requests.len() {
             let Request::Answered { answer, sent: Some(sent), .. } = &world.requests[request] else { continue };
-            if !self.is_loose(world, request) && !self.may_be_repeated(world, request, sent) {
+            if self.loose(world, request).is_empty() && !self.may_be_repeated(world, request, sent) {
                 world.requests[request] = Request::Answered { answer: *answer, lost: false, sent: None };
             }
         }
@@ -360,12 +378,22 @@ impl Protocol {
         match step {
             Step::Send { request, body, reading } => {
                 let read = self.bounds.design.reads_first.then(|| world.record.basis());
-                let sent = Sent { body, at: world.time, reading, read };
+                let sent = Sent { body, at: world.time, reading, earlier: Vec::new(), round: 0, read };
                 world.requests[request] = Request::Waiting { sent, attempt: 1, lost: false };
             }
             Step::Answer(request) => {
                 let Request::Waiting { sent, lost, .. } = world.requests[request].clone() else { return None };
                 let outcome = self.deliver(world, request, &sent, lost);
+                if let Outcome::Overtaken(overtaken) = &outcome
+                    && sent.round + 1 < ROUNDS
+                {
+                    let mut again = sent;
+                    again.earlier.extend(lost.then_some(again.reading));
+                    again.reading = self.bounds.design.caught_up(*overtaken);
+                    again.round += 1;
+                    world.requests[request] = Request::Waiting { sent: again, attempt: 1, lost: false };
+                    return Some(());
+                }
                 let answer = self.answer(world, request, &outcome);
                 world.requests[request] = Request::Answered { answer, lost, sent: Some(sent) };
             }
@@ -377,21 +405,21 @@ impl Protocol {
                 let Request::Waiting { sent, attempt, lost } = world.requests[request].clone() else { return None };
                 world.requests[request] = self.next_attempt(sent, attempt, lost);
             }
-            Step::Arrive(request) => {
+            Step::Arrive { request, reading } => {
                 let (Request::Waiting { sent, .. } | Request::Answered { sent: Some(sent), .. }) =
                     world.requests[request].clone()
                 else {
                     return None;
                 };
-                match self.deliver(world, request, &sent, true) {
-                    Outcome::Applied => {}
-                    Outcome::Found { .. } => {
-                        // One state for all of these: the path to it tells the story.
-                        *world = self.start(Record::new(Status::Pending, 0));
-                        world.held_back = true;
-                    }
+                let held_back = match self.deliver(world, request, &Sent { reading, ..sent }, true) {
+                    Outcome::Applied => return Some(()),
+                    Outcome::Found { .. } => HeldBack::Mark,
+                    Outcome::Overtaken(_) => HeldBack::Fence,
                     Outcome::Refused(_) => return None,
-                }
+                };
+                // One state for all of these: the path to it tells the story.
+                *world = self.start(Record::new(Status::Pending, 0));
+                world.held_back = Some(held_back);
             }
             Step::Tick => world.time += 1,
         }
@@ -406,7 +434,7 @@ impl Protocol {
             requests: vec![Request::Unsent; requests],
             applied: vec![None; requests],
             broken: BTreeSet::new(),
-            held_back: false,
+            held_back: None,
         }
     }
 }
@@ -421,17 +449,15 @@ impl Model for Protocol {
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
-        if !world.broken.is_empty() || world.held_back {
+        if !world.broken.is_empty() || world.held_back.is_some() {
             return;
         }
         for (request, state) in world.requests.iter().enumerate() {
             match state {
                 Request::Unsent => {
                     for body in self.bodies(world, request) {
-                        steps.push(Step::Send { request, body, reading: world.time });
-                        if self.bounds.skew > 0 {
-                            steps.push(Step::Send { request, body, reading: world.time + self.bounds.skew });
-                        }
+                        let readings = world.time..=world.time + self.bounds.skew;
+                        steps.extend(readings.map(|reading| Step::Send { request, body, reading }));
                     }
                 }
                 Request::Waiting { .. } => {
@@ -439,9 +465,8 @@ impl Model for Protocol {
                 }
                 Request::Answered { .. } => {}
             }
-            if self.is_loose(world, request) {
-                steps.push(Step::Arrive(request));
-            }
+            let loose = self.loose(world, request).into_iter();
+            steps.extend(loose.map(|reading| Step::Arrive { request, reading }));
         }
         // The service gives up after seconds, so that a request can outlive one tick and never two.
         let hangs = |state: &Request| matches!(state, Request::Waiting { sent, .. } if sent.at < world.time);
@@ -543,9 +568,16 @@ impl Event {
                     world.requests.iter().any(told)
                 })
             }
-            Self::HeldBack => {
-                Property::sometimes("a late attempt is held back by its mark", |_, world: &World| world.held_back)
-            }
+            Self::HeldBack => Property::sometimes("a late attempt is held back by its mark", |_, world: &World| {
+                world.held_back == Some(HeldBack::Mark)
+            }),
+            Self::Fenced => Property::sometimes("a late attempt is held back by the fence", |_, world: &World| {
+                world.held_back == Some(HeldBack::Fence)
+            }),
+            Self::BegunAgain => Property::sometimes("an overtaken request begins again", |_, world: &World| {
+                let again = |state: &Request| matches!(state, Request::Waiting { sent, .. } if sent.round > 0);
+                world.requests.iter().any(again)
+            }),
             Self::TwoTransitions => {
                 Property::sometimes("two changes of status follow each other", |_, world: &World| {
                     world.record.log.len() > 1
@@ -613,5 +645,6 @@ fn mark(plans: &[Plan], request: usize) -> Mark {
         Plan::Repeat { of } => key_of(*of).map(|key| hashes(key, *of)),
         Plan::OtherBody { of, .. } => key_of(*of).map(|key| hashes(key, request)),
     };
-    Mark::new(key.as_ref()).expect("random numbers")
+    let begun = Timestamp::from_millis(0).expect("a time");
+    Mark::new(key.as_ref(), begun).expect("random numbers")
 }

@@ -18,10 +18,10 @@ const SIGNATURE: Duration = Duration::from_secs(5 * 60);
 /// For slices in which the clock stands still.
 const STILL: Ticks = Ticks { per_stretch: 1, last: 0 };
 
-/// For [`late_attempts`]: one stretch, another, and the first moments of a third for a clock that is ahead.
-pub const UNKEYED_TICKS: Ticks = Ticks { per_stretch: 3, last: 7 };
+/// For [`late_attempts`]: a tick is a stretch.
+pub const UNKEYED_TICKS: Ticks = Ticks { per_stretch: 1, last: 6 };
 
-/// For [`repeated_fields`]: the same with four ticks, as the client's patience takes one.
+/// For [`repeated_fields`]: one stretch, another, and the first moments of a third for a clock that is ahead.
 pub const KEYED_TICKS: Ticks = Ticks { per_stretch: 4, last: 8 };
 
 /// How many ticks after its stamp an attempt may still arrive: the latest attempt at a request is stamped
@@ -117,11 +117,16 @@ pub fn reused_keys() -> Bounds {
     }
 }
 
-/// Three updates of one field without keys, as time passes through three stretches of the ring.
+/// How many stretches [`late_attempts`] and [`overtaken`] go on for: `RATCHET_HORIZON`, else these.
+fn horizon(usual: u8) -> u8 {
+    std::env::var("RATCHET_HORIZON").map_or(usual, |value| value.parse().expect("RATCHET_HORIZON is a small number"))
+}
+
+/// Three updates of one field without keys, as time passes through more stretches than the ring has maps.
 ///
-/// Covers attempts that arrive as late as their signatures allow, on both sides of a change of stretch, with clocks that
-/// disagree by a tick, while the others' writes empty maps. A tick is a third of a stretch, so that it covers the
-/// signature in two. Two attempts each. It does not cover changes of status, which leave their marks elsewhere.
+/// Covers attempts that arrive however late, and clocks that disagree by two stretches, while the others' writes empty maps
+/// and raise the fence. Two attempts and two rounds each. It does not cover changes of status, which leave their marks
+/// elsewhere.
 pub fn late_attempts() -> Bounds {
     let note = || Plan::unkeyed(&[Body::Note]);
     Bounds {
@@ -129,14 +134,17 @@ pub fn late_attempts() -> Bounds {
         first: vec![(Status::Running, 0)],
         plans: vec![note(), note(), note()],
         attempts: 2,
-        horizon: 5,
-        skew: 1,
-        validity: validity(UNKEYED, UNKEYED_TICKS),
+        horizon: horizon(2),
+        skew: 2,
+        validity: u8::MAX,
         met: vec![
             Event::DoneBefore,
+            Event::Unavailable,
             Event::UnknownApplied,
             Event::UnknownNotApplied,
             Event::HeldBack,
+            Event::Fenced,
+            Event::BegunAgain,
             Event::MarkEmptied,
             Event::TwoStretches,
         ],
@@ -144,10 +152,32 @@ pub fn late_attempts() -> Bounds {
     }
 }
 
-/// The same with two updates: small enough to look for the shortest counterexample.
+/// Updates of fields without keys, two of which a status that ends may refuse, and a writer that ends it.
+///
+/// Covers what an overtaken request is told, when it is refused, too.
+pub fn overtaken() -> Bounds {
+    let note = || Plan::unkeyed(&[Body::Note]);
+    let frozen = || Plan::unkeyed(&[Body::Result, Body::NoteIfVersion(1)]);
+    let end = Plan::unkeyed(&[Body::To(Status::Completed)]);
+    Bounds {
+        plans: vec![frozen(), note(), end],
+        horizon: horizon(1),
+        met: vec![Event::Refused, Event::RefusedAfterLoss, Event::Fenced, Event::BegunAgain],
+        ..late_attempts()
+    }
+}
+
+/// Two updates without keys: small enough to look for the shortest counterexample.
 pub fn two_late_attempts() -> Bounds {
     let note = || Plan::unkeyed(&[Body::Note]);
     Bounds { plans: vec![note(), note()], ..late_attempts() }
+}
+
+/// Two updates with keys, repeated by the service alone.
+pub fn two_late_keyed_attempts() -> Bounds {
+    let bounds = repeated_fields();
+    let plans = [1, 2].map(|key| Plan::keyed(&[Body::Note], key)).to_vec();
+    Bounds { plans, promise: 0, ..bounds }
 }
 
 /// A client that repeats its update of a field with its key, and another one with another key, as time passes through

@@ -44,6 +44,8 @@ pub struct Record {
     pub log: Vec<Entry>,
     /// The maps of marks: the requests that left them, in order.
     pub maps: [Vec<usize>; MAPS],
+    /// The last stretch that a fenced write began in.
+    pub fence: u8,
 }
 
 /// A transition.
@@ -69,6 +71,7 @@ impl Record {
             note: None,
             log: Vec::new(),
             maps: Default::default(),
+            fence: 0,
         }
     }
 
@@ -127,8 +130,12 @@ pub struct Sent {
     pub body: Body,
     /// When it began.
     pub at: u8,
-    /// What its function's clock said then.
+    /// What its function's clock said then, or what it was told by a write that overtook it.
     pub reading: u8,
+    /// The readings on attempts of rounds before this one that were given up, and may still arrive.
+    pub earlier: Vec<u8>,
+    /// How often it has begun again.
+    pub round: usize,
     /// What was read before, by a design that reads first.
     pub read: Option<Basis>,
 }
@@ -173,6 +180,15 @@ pub enum Broken {
     KeyAppliedAfterRefusal,
 }
 
+/// What holds a late attempt back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HeldBack {
+    /// Its mark.
+    Mark,
+    /// The fence.
+    Fence,
+}
+
 /// A state of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
@@ -186,6 +202,6 @@ pub struct World {
     pub applied: Vec<Option<usize>>,
     /// What the last step broke. Nothing follows a broken state.
     pub broken: BTreeSet<Broken>,
-    /// Whether this stands for a step that changes nothing: a late attempt was held back by its mark. Nothing follows.
-    pub held_back: bool,
+    /// Whether this stands for a step that changes nothing: a late attempt was held back, and by what. Nothing follows.
+    pub held_back: Option<HeldBack>,
 }

@@ -268,7 +268,7 @@ impl Api {
                 }
                 let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
                 let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
-                let mark = Mark::new(None).expect("random numbers");
+                let mark = Mark::new(None, now).expect("random numbers");
                 new_head(&caller, &new, &id, i64::from(number), now, &mark)
             })
             .collect();

@@ -99,6 +99,9 @@ pub const TRANSITIONS: &str = "tr";
 /// The version after each transition, a map from the write's id.
 pub const TRANSITION_VERSIONS: &str = "tv";
 
+/// The last stretch in which an update of fields without an Idempotency-Key began; absent: none did (see `marks`).
+pub const FENCE: &str = "uf";
+
 /// The last execution number of a flow.
 pub const LAST_NUMBER: &str = "n";
 

@@ -9,7 +9,7 @@ use super::attempts::{Attempts, failed_write, is_too_large};
 use super::attributes as a;
 use super::expression::{Expression, number, text};
 use super::item::{self, Item, State, log_entry, read_execution, read_state, read_transitions};
-use super::marks::{Mark, Seen};
+use super::marks::{Mark, Overtaken, Seen};
 use super::{MAX_ITEM, Store};
 use crate::auth::Caller;
 use crate::clock::Timestamp;
@@ -19,6 +19,10 @@ use crate::json::JsonText;
 use crate::request::update::{Change, FieldUpdates, RequestedTransition};
 use crate::request::{ExecutionId, IfMatch};
 use crate::status::Status;
+
+/// How often an overtaken write begins again, and once. Twice [`OPERATION_TIMEOUT`](super::OPERATION_TIMEOUT) fits into a
+/// function's 10 s, as for execute flow.
+pub const ROUNDS: usize = 2;
 
 /// What became of a change that took effect, now or at an earlier try.
 #[derive(Debug)]
@@ -146,20 +150,38 @@ impl Rule {
     }
 }
 
-/// Why a change with these rules is not done in `state`, or `None` where they all hold: the same rules are the store's
-/// condition. It is a pure function, so that the model of the protocol (`tests/model`) runs on it too.
+/// What becomes of a write that a record does not know yet.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is done: every rule holds.
+    Done,
+    /// It is not done, and why.
+    Refused(Error),
+    /// It is not done, and has to begin again: it was overtaken, and no rule refuses it.
+    Again(Overtaken),
+}
+
+/// What becomes of a write with these rules in `state`: the same rules are the store's condition. It is a pure function,
+/// so that the model of the protocol (`tests/model`) runs on it too.
 ///
 /// `lost` says that the answer of an attempt before this one was lost. That attempt may still be on its way, and be
-/// applied once the state has changed. A refusal is then only told where that cannot happen.
+/// applied once the state has changed. A refusal is then only told where that cannot happen: no later state can lift it,
+/// or the write was `overtaken` (see `marks`).
 #[must_use]
-pub fn refusal(rules: &[Rule], state: &State, lost: bool) -> Option<Error> {
-    let refusal = rules.iter().find_map(|rule| rule.broken_by(state))?;
-    let settled = rules.iter().any(|rule| rule.broken_by(state).is_some() && rule.broken_for_good(state));
-    if lost && !settled {
-        let reason = "refused, but an attempt before that was lost and may still be applied".to_owned();
-        return Some(Error::OutcomeUnknown { reason });
+pub fn verdict(rules: &[Rule], state: &State, lost: bool, overtaken: Option<Overtaken>) -> Verdict {
+    let unknown = |reason: &str| Verdict::Refused(Error::OutcomeUnknown { reason: reason.to_owned() });
+    if lost && overtaken.is_some_and(|overtaken| !overtaken.mark_kept) {
+        return unknown("an attempt was lost, and others have written for so long that its mark would be gone");
     }
-    Some(refusal.into())
+    let Some(refusal) = rules.iter().find_map(|rule| rule.broken_by(state)) else {
+        return overtaken.map_or(Verdict::Done, Verdict::Again);
+    };
+    let settled =
+        overtaken.is_some() || rules.iter().any(|rule| rule.broken_by(state).is_some() && rule.broken_for_good(state));
+    if lost && !settled {
+        return unknown("refused, but an attempt before that was lost and may still be applied");
+    }
+    Verdict::Refused(refusal.into())
 }
 
 fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
@@ -198,11 +220,11 @@ impl Write<'_> {
             self.require_rules(&mut expression);
             return expression;
         }
-        self.mark.require_unseen(self.now, &mut expression);
+        self.mark.require_unseen(&mut expression);
         self.require_rules(&mut expression);
         match &self.change.transition {
             Some(transition) => self.enter(transition.to, &mut expression),
-            None => self.mark.leave(self.now, &mut expression),
+            None => self.mark.leave(&mut expression),
         }
         if !idle {
             self.write_fields(&mut expression);
@@ -265,23 +287,26 @@ impl Write<'_> {
         }
     }
 
-    /// What a refused write means.
-    fn refused(&self, item: Option<&Item>, attempts: &Attempts) -> Result<Changed, Error> {
+    /// What a refused write means. Overtaken, it was not applied and has to begin again: no attempt at it can be any more.
+    fn refused(&self, item: Option<&Item>, attempts: &Attempts) -> Result<Result<Changed, Overtaken>, Error> {
         let Some(item) = item.filter(|item| !item.is_empty()) else { return Err(Error::NotFound) };
-        match self.mark.seen(self.now, item) {
+        match self.mark.seen(item) {
             Some(Seen::OtherBody) => return Err(Error::KeyReused),
             Some(seen) => {
-                return Ok(Changed {
+                return Ok(Ok(Changed {
                     execution: read_execution(item)?,
                     transition: self.transition(item)?,
                     replayed: seen == Seen::Repeat,
-                });
+                }));
             }
             None => {}
         }
-        let state = read_state(item)?;
-        let refusal = refusal(&self.rules, &state, attempts.any_lost());
-        Err(refusal.unwrap_or_else(|| Error::internal("the store refused a write that no rule refuses")))
+        let overtaken = self.change.transition.is_none().then(|| self.mark.overtaken(item)).flatten();
+        match verdict(&self.rules, &read_state(item)?, attempts.any_lost(), overtaken) {
+            Verdict::Refused(error) => Err(error),
+            Verdict::Again(overtaken) => Ok(Err(overtaken)),
+            Verdict::Done => Err(Error::internal("the store refused a write that no rule refuses")),
+        }
     }
 
     /// This change's entry in the log.
@@ -323,7 +348,8 @@ fn fields_size(fields: &FieldUpdates) -> usize {
 }
 
 impl Store {
-    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request.
+    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request; two for an update of
+    /// fields without a key that was overtaken by a writer of a later stretch (see `marks`).
     ///
     /// # Errors
     ///
@@ -332,13 +358,26 @@ impl Store {
     /// have been written, or may still be.
     pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
         let size = fields_size(&change.fields);
-        let too_large = Error::TooLarge { what: Large::Update, size, limit: MAX_ITEM };
         if size > MAX_ITEM {
             // No record can hold it, and how DynamoDB says so depends on where it notices.
-            return Err(too_large);
+            return Err(Error::TooLarge { what: Large::Update, size, limit: MAX_ITEM });
         }
-        let mark = Mark::new(change.options.idempotency_key.as_ref())?;
-        let write = Write { caller, id, change, rules: Rule::all(change), mark, now: self.clock.now() };
+        let now = self.clock.now();
+        let mark = Mark::new(change.options.idempotency_key.as_ref(), now)?;
+        let mut write = Write { caller, id, change, rules: Rule::all(change), mark, now };
+        for _ in 0..ROUNDS {
+            match self.send(&write, size).await? {
+                Ok(changed) => return Ok(changed),
+                Err(overtaken) => write.mark.catch_up(overtaken),
+            }
+        }
+        Err(Error::StoreUnavailable {
+            reason: "overtaken by writers whose clocks are ahead, again and again".to_owned(),
+        })
+    }
+
+    /// Sends a write: one request. `size` is that of the fields, in bytes.
+    async fn send(&self, write: &Write<'_>, size: usize) -> Result<Result<Changed, Overtaken>, Error> {
         let expression = write.expression();
         let (update, condition) = (expression.update(), expression.condition());
         let (names, values) = expression.into_maps();
@@ -347,7 +386,7 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(a::PK, text(a::execution_pk(&caller.organization, id)))
+            .key(a::PK, text(a::execution_pk(&write.caller.organization, write.id)))
             .key(a::SK, text(a::HEAD))
             .set_update_expression(update)
             .set_condition_expression(condition)
@@ -362,14 +401,15 @@ impl Store {
         match outcome {
             Ok(output) => {
                 let item = output.attributes.ok_or_else(|| Error::internal("the store returned no item"))?;
-                Ok(Changed { execution: read_execution(&item)?, transition: write.transition(&item)?, replayed: false })
+                let (execution, transition) = (read_execution(&item)?, write.transition(&item)?);
+                Ok(Ok(Changed { execution, transition, replayed: false }))
             }
             Err(error) => {
                 if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
                     return write.refused(failed.item(), &attempts);
                 }
                 if is_too_large(&error) {
-                    return Err(too_large);
+                    return Err(Error::TooLarge { what: Large::Update, size, limit: MAX_ITEM });
                 }
                 Err(failed_write(&error, &attempts))
             }

@@ -56,7 +56,7 @@ impl Store {
     /// one may have been made; a repeat with the same Idempotency-Key finds it.
     pub async fn create(&self, caller: &Caller, new: &NewExecution) -> Result<Created, Error> {
         let id = new_id(&caller.organization, new.idempotency_key.as_ref())?;
-        let mark = Mark::new(new.idempotency_key.as_ref())?;
+        let mark = Mark::new(new.idempotency_key.as_ref(), self.clock.now())?;
         let number = self.next_number(&caller.organization, &new.flow_id).await?;
         let head = new_head(caller, new, &id, number, self.clock.now(), &mark);
         let size = item::size(&head);
