@@ -33,7 +33,7 @@ use crate::model::{Answer, Request};
 
 /// How many histories run at the same time, each on an execution of its own. More than this, and two processors are
 /// so busy that requests time out by themselves: the seed decides less then, and it takes longer.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = if cfg!(debug_assertions) { 4 } else { 16 };
 
 /// A number in the environment, decimal or with `0x`.
 fn variable(name: &str) -> Option<u64> {
