@@ -5,10 +5,10 @@
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+mod service;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,26 +17,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::service::{Dice, KEY, Service, setting};
+
 const WORKERS: usize = 4;
-const KEY: &str = "k";
-
-fn setting(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
-/// Numbers that follow from a seed (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// A port that is free, and that no client is given: while nobody listens on one of those, a client that keeps connecting
 /// to it may be given it itself, meet itself, and keep the service from coming back.
@@ -45,47 +28,11 @@ fn free_port() -> u16 {
     (20_000..30_000).find(free).expect("a free port")
 }
 
-/// The service as a process of its own, on a file.
-struct Service {
-    child: Child,
-    url: String,
-    /// Kept open: it says a few lines more.
-    _output: BufReader<ChildStdout>,
-}
-
-impl Service {
-    fn start(port: u16, file: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_local"))
-            .args(["--port", &port.to_string(), "--api-key", &format!("{KEY}=acme"), "--db"])
-            .arg(file)
-            .stdout(Stdio::piped())
-            // One line per request.
-            .stderr(Stdio::null())
-            .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
-            .env_remove("RATCHET_TABLE")
-            .env_remove("RATCHET_CURSOR_KEY")
-            .spawn()
-            .expect("the server starts");
-        let mut output = BufReader::new(child.stdout.take().expect("its output"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("a line");
-        let url = line.split(' ').find(|word| word.starts_with("http://"));
-        let url = url.unwrap_or_else(|| panic!("it does not start: {line:?} {:?}", child.try_wait())).to_owned();
-        Self { child, url, _output: output }
-    }
-
-    /// SIGKILL: no handler runs, nothing is flushed.
-    fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The service on a file.
+fn start(port: u16, file: &Path) -> Service {
+    Service::start(port, |command| {
+        command.arg("--db").arg(file);
+    })
 }
 
 /// What the clients met.
@@ -199,7 +146,7 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     let file = folder.join("executions.db");
 
     let port = free_port();
-    let mut service = Service::start(port, &file);
+    let mut service = start(port, &file);
     let met = Arc::new(Met::default());
     // A connection that died with the service is not taken for another request.
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
@@ -222,7 +169,7 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
         tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
         service.kill();
         let again = file.clone();
-        service = tokio::task::spawn_blocking(move || Service::start(port, &again)).await.unwrap();
+        service = tokio::task::spawn_blocking(move || start(port, &again)).await.unwrap();
         // A worker that met something wrong ends the test now, not at its end.
         if let Some(ended) = workers.try_join_next() {
             panic!("a worker ended: {ended:?}");
