@@ -1,16 +1,25 @@
 //! No organization can read, change or detect another's executions.
 
+mod influence;
+mod timing;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use local::routes::{ROUTES, Route};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Api};
+use tests::{Answer, Api, Call, text};
 
-/// An answer without what names the request.
-fn comparable(answer: &Answer) -> (u16, Value, Vec<String>) {
-    let mut body = answer.body.clone();
-    for field in ["correlation_id", "timestamp"] {
-        if let Some(body) = body.as_object_mut() {
-            body.remove(field);
-        }
+/// The key of another organization than the one whose executions are asked for.
+const STRANGER: &str = "other-key";
+
+/// An answer without what names the request: its status, its bytes, its headers.
+fn comparable(answer: &Answer) -> (u16, String, Vec<String>) {
+    let mut text = answer.text.clone();
+    let names_the_request = [answer.body["timestamp"].as_str(), answer.header("x-correlation-id")];
+    for name in names_the_request.into_iter().flatten() {
+        text = text.replace(name, "-");
     }
     let mut headers: Vec<String> = answer
         .headers
@@ -19,44 +28,174 @@ fn comparable(answer: &Answer) -> (u16, Value, Vec<String>) {
         .map(|(name, value)| format!("{name}: {value:?}"))
         .collect();
     headers.sort();
-    (answer.status.as_u16(), body, headers)
+    (answer.status.as_u16(), text, headers)
+}
+
+/// The routes that name an execution.
+fn routes() -> impl Iterator<Item = &'static Route> {
+    static ALL: [Route; 6] = ROUTES;
+    ALL.iter().filter(|route| route.path.contains("{execution_id}"))
+}
+
+/// The bodies that are tried on a route: changes that some status allows and some do not, and no changes.
+fn bodies(route: &Route) -> Vec<&'static str> {
+    match route.operation {
+        "update_execution" => vec![
+            r#"{"status":"running"}"#,
+            r#"{"status":"pending"}"#,
+            r#"{"status":"failed","error_message":"mine"}"#,
+            r#"{"status":"retrying"}"#,
+            r#"{"final_output":{}}"#,
+            r#"{"metadata":{"mine":1},"retry_count":100}"#,
+            r#"{"tokens_used":1}"#,
+            "{}",
+            r#"{"status":"running","status_":1}"#,
+            "[",
+            "",
+        ],
+        "update_execution_status" => {
+            vec![r#"{"status":"cancelled"}"#, r#"{"status":"completed"}"#, r#"{"status":"running"}"#, "{}", ""]
+        }
+        _ => vec![""],
+    }
+}
+
+/// The whole table, in an order of its own.
+async fn table(api: &Api) -> BTreeMap<(String, String), BTreeMap<String, AttributeValue>> {
+    let text = |item: &shared::store::item::Item, name: &str| item[name].as_s().expect("a text").clone();
+    let items = api.items().await;
+    items.into_iter().map(|item| ((text(&item, "pk"), text(&item, "sk")), item.into_iter().collect())).collect()
+}
+
+/// What the owner sees of an execution.
+async fn seen_by_owner(api: &Api, id: &str) -> [(u16, String, Vec<String>); 2] {
+    let record = api.get(&format!("/flows/executions/{id}")).await;
+    let log = api.get(&format!("/executions/{id}/transitions")).await;
+    [comparable(&record), comparable(&log)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
     let api = Api::start().await;
-    let stranger = api.with_key("other-key");
-    for status in ["pending", "running", "completed"] {
+    let stranger = api.with_key(STRANGER);
+    let mut tried = 0;
+    for status in ["pending", "running", "interrupted", "completed"] {
         let id = api.execution_in(status).await;
-        let before = api.record(&id).await;
-        let never = uuid::Uuid::new_v4().to_string();
-        for route in local::routes::ROUTES.iter().filter(|route| route.path.contains("{execution_id}")) {
-            let bodies = match route.operation {
-                "update_execution" => vec![json!({ "status": "running" }), json!({ "final_output": {} }), json!({})],
-                "update_execution_status" => vec![json!({ "status": "cancelled" })],
-                _ => vec![Value::Null],
-            };
-            for body in bodies {
-                let mut answers = Vec::new();
-                for id in [&id, &never] {
-                    let method: Method = route.method.parse().expect("a method");
-                    let call = stranger.request(method, &route.path.replace("{execution_id}", id));
-                    let call = if body.is_null() { call } else { call.json(&body) };
-                    let call = call.header("if-match", "*").header("idempotency-key", "k");
-                    answers.push(call.send().await);
+        // What the owner's own clients sent along with a write that is remembered.
+        let (key, correlation) = (format!("key-of-{status}"), format!("request-of-{status}"));
+        let path = format!("/flows/executions/{id}");
+        let owners = json!({ "tokens_used": 7 });
+        let keyed = || {
+            let call = api.request(Method::PATCH, &path).json(&owners);
+            call.header("idempotency-key", &key).header("x-correlation-id", &correlation)
+        };
+        let etag = keyed().send().await.assert_status(200).header("etag").expect("an ETag").to_owned();
+        let (before, seen) = (table(&api).await, seen_by_owner(&api, &id).await);
+
+        let mut never = uuid::Uuid::new_v4().to_string();
+        // Also one that differs in a single digit, and lies in the same shard.
+        let near = format!("{}{}", if id.starts_with('0') { '1' } else { '0' }, &id[1..]);
+        let upper = id.to_uppercase();
+        let header_sets: [&[(&str, &str)]; 8] = [
+            &[],
+            &[("if-match", "*"), ("if-none-match", "*")],
+            &[("if-match", &etag), ("if-none-match", &etag)],
+            &[("if-match", "\"999\"")],
+            &[("idempotency-key", &key)],
+            &[("idempotency-key", &key), ("if-match", &etag), ("x-correlation-id", &correlation)],
+            &[("prefer", "return=minimal"), ("x-correlation-id", &correlation)],
+            &[("content-type", "text/plain")],
+        ];
+        for route in routes() {
+            for body in bodies(route) {
+                let bodies = [body.to_owned()];
+                // The very request of the owner's too, whose repeat would be answered to the owner as a success.
+                let own = (route.operation == "update_execution").then(|| owners.to_string());
+                for body in bodies.into_iter().chain(own) {
+                    for headers in header_sets {
+                        let send = async |id: &str| {
+                            let method: Method = route.method.parse().expect("a method");
+                            let call = stranger.request(method, &route.path.replace("{execution_id}", id));
+                            let typed = headers.iter().any(|(name, _)| *name == "content-type");
+                            let call = if body.is_empty() { call } else { call.body(body.clone()) };
+                            let call = if typed { call } else { call.header("content-type", "application/json") };
+                            headers.iter().fold(call, |call: Call, (name, value)| call.header(name, value)).send().await
+                        };
+                        let missing = send(&never).await;
+                        let expected = comparable(&missing);
+                        for id in [&id, &upper, &near] {
+                            let answer = send(id).await;
+                            assert_eq!(comparable(&answer), expected, "{} {id} {headers:?} {body}", route.operation);
+                            tried += 1;
+                        }
+                        assert!(matches!(missing.status.as_u16(), 404 | 415 | 422), "{}", missing.text);
+                        never = uuid::Uuid::new_v4().to_string();
+                    }
                 }
-                answers[0].assert_error(404, "EXECUTION_NOT_FOUND");
-                assert_eq!(comparable(&answers[0]), comparable(&answers[1]), "{} {body}", route.operation);
             }
         }
-        assert_eq!(api.record(&id).await, before);
+        assert_eq!(table(&api).await, before, "something was written");
+        assert_eq!(seen_by_owner(&api, &id).await, seen);
+        // The owner's key is still the owner's.
+        let repeat = keyed().send().await;
+        assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
     }
+    assert!(tried > 1_000, "{tried}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_dynamodb_is_the_same_for_another_organizations_execution_and_none() {
+    let api = Api::start().await;
+    let stranger = api.with_key(STRANGER);
+    let id = api.execution_in("running").await;
+    for route in routes() {
+        for body in bodies(route) {
+            let mut asked = Vec::new();
+            for id in [&id, &uuid::Uuid::new_v4().to_string()] {
+                let _ = (api.watch.requests(), api.watch.units(), api.watch.read_units());
+                let method: Method = route.method.parse().expect("a method");
+                let call = stranger.request(method, &route.path.replace("{execution_id}", id));
+                let call =
+                    if body.is_empty() { call } else { call.body(body).header("content-type", "application/json") };
+                call.send().await;
+                asked.push((api.watch.requests(), api.watch.units(), api.watch.read_units()));
+            }
+            assert_eq!(asked[0], asked[1], "{} {body}", route.operation);
+            assert!(asked[0].0.len() <= 1, "{} {body}: {:?}", route.operation, asked[0].0);
+        }
+    }
+    // The owner's read does cost something: what is compared above is what was measured.
+    let _ = api.watch.read_units();
+    api.get(&format!("/flows/executions/{id}")).await.assert_status(200);
+    assert!(api.watch.read_units() >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_of_another_organization_is_just_a_key() {
+    let api = Api::start().await;
+    let stranger = api.with_key(STRANGER);
+    let body = json!({ "flow_id": "demo", "trigger_type": "test" });
+    let execute = |call: Call| call.json(&body).header("idempotency-key", "shared");
+    let path = "/flows/execute";
+    let first = execute(api.request(Method::POST, path)).send().await;
+    let theirs = execute(stranger.request(Method::POST, path)).send().await;
+    assert_eq!(theirs.assert_status(200).header("idempotency-replayed"), None);
+    assert_ne!(theirs.body["execution"]["id"], first.assert_status(200).body["execution"]["id"]);
+    // The same key with another body: refused within an organization, and there alone.
+    let another = json!({ "flow_id": "demo", "trigger_type": "api" });
+    let call = stranger.request(Method::POST, path).json(&another).header("idempotency-key", "second");
+    call.send().await.assert_status(200);
+    let call = api.request(Method::POST, path).json(&body).header("idempotency-key", "second");
+    assert_eq!(call.send().await.assert_status(200).header("idempotency-replayed"), None);
+    let repeat = execute(api.request(Method::POST, path)).send().await;
+    assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
+    assert_eq!(repeat.body["execution"], first.body["execution"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_counts_and_numbers_know_nothing_of_others() {
     let api = Api::start().await;
-    let stranger = api.with_key("other-key");
+    let stranger = api.with_key(STRANGER);
     for _ in 0..3 {
         api.execution_in("running").await;
     }
@@ -73,4 +212,14 @@ async fn lists_counts_and_numbers_know_nothing_of_others() {
     let claimed = json!({ "flow_id": "demo", "trigger_type": "test", "organization_id": "acme" });
     let answer = stranger.post("/flows/execute", &claimed).await;
     assert_eq!(answer.problems(), ["body.organization_id: extra_forbidden"]);
+}
+
+/// The id of a new execution in an answer.
+fn id_of(answer: &Answer) -> String {
+    text(&answer.assert_status(200).body["execution"]["id"])
+}
+
+/// A value as JSON text where it is one.
+fn field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name).and_then(Value::as_str)
 }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::interceptors::{
     BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
@@ -21,6 +22,7 @@ struct Seen {
     requests: Vec<String>,
     table_units: f64,
     index_units: f64,
+    read_units: f64,
 }
 
 impl Watch {
@@ -35,6 +37,12 @@ impl Watch {
     pub fn units(&self) -> (f64, f64) {
         let mut seen = self.0.lock().expect("no test panics while it holds this");
         (std::mem::take(&mut seen.table_units), std::mem::take(&mut seen.index_units))
+    }
+
+    /// The read units that reads of single items consumed since the last call.
+    #[must_use]
+    pub fn read_units(&self) -> f64 {
+        std::mem::take(&mut self.0.lock().expect("no test panics while it holds this").read_units)
     }
 
     fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
@@ -62,6 +70,8 @@ impl Intercept for Watch {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
         } else if let Some(input) = context.input_mut().downcast_mut::<PutItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
+        } else if let Some(input) = context.input_mut().downcast_mut::<GetItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
         Ok(())
     }
@@ -89,6 +99,9 @@ impl Intercept for Watch {
                 self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
                 self.consumed(output.consumed_capacity());
+            } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
+                let units = output.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
+                self.0.lock().expect("no test panics while it holds this").read_units += units;
             }
         }
         Ok(())

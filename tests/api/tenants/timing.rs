@@ -1,0 +1,175 @@
+//! How long an answer takes says nothing of whether another organization has the execution.
+//!
+//! Requests for one that exists elsewhere and for one that exists nowhere are sent in turns (one order, then the other, so
+//! that what drifts falls on both alike), in process, through the functions' own handlers to a real DynamoDB. What is judged
+//! is the median of the pairs' differences, with an interval from their order statistics: no assumption about how times are
+//! distributed, and a machine that is busy with other things widens it and does not move it. More pairs are measured until
+//! the interval lies within [`RESOLVED`] or beyond it.
+
+use std::time::{Duration, Instant};
+
+use local::routes::{Route, Services};
+use serde_json::{Value, json};
+use shared::auth::{Caller, Scopes};
+use tests::Api;
+use tests::seeded::Random;
+
+use super::routes;
+
+/// The difference that is found, if it is there, in microseconds.
+const RESOLVED: f64 = 100.0;
+
+/// How many pairs are measured before the first look, and between looks.
+const PAIRS: usize = 300;
+
+/// How many looks there are at most.
+const LOOKS: usize = 40;
+
+/// What was found out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    /// No difference of [`RESOLVED`] or more.
+    Same,
+    /// There is one.
+    Different,
+    /// The interval is too wide to say.
+    Unclear,
+}
+
+/// The median of differences, and an interval that holds the true one in all but about 1 of 100,000 cases: the order
+/// statistics 4.4 standard deviations of a fair coin to both sides of the middle (the sign test, turned round).
+fn median(differences: &mut [f64]) -> (f64, f64, f64) {
+    differences.sort_unstable_by(f64::total_cmp);
+    let count = differences.len();
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+    let reach = (4.4 * (count as f64).sqrt() / 2.0).ceil() as usize;
+    let middle = count / 2;
+    let at = |place: usize| differences[place.min(count - 1)];
+    (at(middle.saturating_sub(reach)), at(middle), at(middle + reach))
+}
+
+fn verdict(low: f64, high: f64) -> Verdict {
+    if low > -RESOLVED && high < RESOLVED {
+        Verdict::Same
+    } else if low > 0.0 && high > RESOLVED || high < 0.0 && low < -RESOLVED {
+        Verdict::Different
+    } else {
+        Verdict::Unclear
+    }
+}
+
+/// One route, as a stranger calls it.
+struct Asked<'a> {
+    services: &'a Services,
+    route: &'static Route,
+    body: Value,
+    /// How much longer an execution that exists elsewhere takes: what the test must find.
+    planted: Duration,
+}
+
+impl Asked<'_> {
+    /// How long an answer takes, in microseconds.
+    async fn time(&self, id: &str, exists: bool) -> f64 {
+        let caller = Caller { organization: "other".to_owned(), key_id: "stranger".to_owned(), scopes: Scopes::ALL };
+        let event = json!({
+            "headers": { "content-type": "application/json" },
+            "pathParameters": { "execution_id": id },
+            "body": self.body.to_string(),
+            "requestContext": { "authorizer": { "lambda": caller.to_context() } },
+        });
+        let event = serde_json::from_value(event).expect("an event");
+        let begun = Instant::now();
+        let answer = (self.route.handle)(self.services, event).await;
+        if exists && !self.planted.is_zero() {
+            let until = Instant::now() + self.planted;
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        }
+        let took = begun.elapsed().as_secs_f64() * 1e6;
+        assert_eq!(answer.status_code, 404, "{:?}", answer.body);
+        took
+    }
+
+    /// Measures until something can be said.
+    async fn measure(&self, existing: &[String], random: &mut Random) -> (Verdict, String) {
+        let mut differences = Vec::new();
+        let mut told = String::new();
+        for _ in 0..LOOKS {
+            for _ in 0..PAIRS {
+                let exists = &existing[usize::try_from(random.below(existing.len() as u64)).expect("a place")];
+                let missing = uuid::Uuid::new_v4().to_string();
+                let (there, nowhere) = if random.below(2) == 0 {
+                    let there = self.time(exists, true).await;
+                    (there, self.time(&missing, false).await)
+                } else {
+                    let nowhere = self.time(&missing, false).await;
+                    (self.time(exists, true).await, nowhere)
+                };
+                differences.push(there - nowhere);
+            }
+            let (low, middle, high) = median(&mut differences);
+            told = format!("{middle:+.1} us [{low:+.1}, {high:+.1}] of {} pairs", differences.len());
+            let verdict = verdict(low, high);
+            if verdict != Verdict::Unclear {
+                return (verdict, told);
+            }
+        }
+        (Verdict::Unclear, told)
+    }
+}
+
+/// Measures each route with a planted difference or none, and says what was found.
+async fn measure_all(planted: Duration) -> Vec<(&'static str, Verdict, String)> {
+    let api = Api::start().await;
+    let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
+    let mut existing = Vec::new();
+    for number in 0..20 {
+        let status = ["pending", "running", "retrying", "completed"][number % 4];
+        let id = api.execution_in(status).await;
+        // Small ones and large ones: a read that is not needed would take its time.
+        let body = json!({ "metadata": { "text": "x".repeat(number * 1_000) } });
+        api.patch(&format!("/flows/executions/{id}"), &body).await.assert_status(200);
+        existing.push(id);
+    }
+    let mut random = Random::new(0x7e4a);
+    let mut found = Vec::new();
+    for route in routes() {
+        let body = match route.operation {
+            "update_execution" => json!({ "metadata": {} }),
+            "update_execution_status" => json!({ "status": "cancelled" }),
+            _ => Value::Null,
+        };
+        let asked = Asked { services: &services, route, body, planted };
+        let (verdict, told) = asked.measure(&existing, &mut random).await;
+        println!("tenants: {}, {} us planted: {verdict:?}, {told}", route.operation, planted.as_micros());
+        found.push((route.operation, verdict, told));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_an_answer_takes_does_not_tell_another_organizations_execution_from_none() {
+    for (operation, verdict, told) in measure_all(Duration::ZERO).await {
+        assert_eq!(verdict, Verdict::Same, "{operation}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_microseconds_more_would_be_found() {
+    for (operation, verdict, told) in measure_all(Duration::from_micros(200)).await {
+        assert_eq!(verdict, Verdict::Different, "{operation}: {told}");
+    }
+}
+
+#[test]
+fn an_interval_says_what_it_can() {
+    assert_eq!(verdict(-3.0, 5.0), Verdict::Same);
+    assert_eq!(verdict(40.0, 99.0), Verdict::Same);
+    assert_eq!(verdict(150.0, 250.0), Verdict::Different);
+    assert_eq!(verdict(-250.0, -50.0), Verdict::Different);
+    assert_eq!(verdict(-150.0, 150.0), Verdict::Unclear);
+    let mut differences: Vec<f64> = (0..1_001).map(|number| f64::from(number) - 500.0).collect();
+    let (low, middle, high) = median(&mut differences);
+    assert!((middle - 0.0).abs() < 1e-9 && low < -60.0 && high > 60.0 && low > -80.0, "{low} {middle} {high}");
+}
