@@ -361,7 +361,14 @@ pub struct IdempotencyHeader {
 #[into_params(parameter_in = Header)]
 pub struct IfMatchHeader {
     /// One or more `ETag`s such as `"2"`, or `*`: the write is done only if the execution has one of them.
-    #[param(rename = "If-Match", value_type = String, required = false)]
+    #[param(
+        rename = "If-Match",
+        value_type = String,
+        required = false,
+        // Tags of visible ASCII: HTTP has others, and this service gives out none of them.
+        pattern = r#"^(\*|(W/)?"[ !#-~]*"( *, *(W/)?"[ !#-~]*")*)$"#,
+        example = "\"2\""
+    )]
     pub if_match: Option<String>,
 }
 
