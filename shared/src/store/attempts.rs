@@ -109,10 +109,9 @@ where
         SdkError::ConstructionFailure(_) => true,
         _ => false,
     };
-    // The code and DynamoDB's message name tables and attributes, never a value; they go into the log alone.
     let reason = match error.code() {
-        Some(code) => format!("DynamoDB: {code}: {}", error.message().unwrap_or_default()),
-        None => format!("DynamoDB: {}", chain(error)),
+        Some(code) => format!("DynamoDB: {code}{}", harmless_part(code, error.message().unwrap_or_default())),
+        None => format!("DynamoDB: {}", root_cause(error)),
     };
     if bug { Error::Internal(reason) } else { Error::StoreUnavailable { reason } }
 }
@@ -128,13 +127,66 @@ pub fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
     }
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
+/// What the log may have of DynamoDB's message: it names tables and accounts, and may quote values, but says what a policy
+/// lacks, and what is wrong with an expression of ours.
+fn harmless_part(code: &str, message: &str) -> String {
+    match code {
+        "AccessDeniedException" => denied_action(message).map(|action| format!(": {action}")).unwrap_or_default(),
+        "ValidationException" => {
+            // Every second part stands between quotes, or after a quote that nothing ends.
+            let parts = message.split(['\'', '"']).enumerate();
+            let shown: Vec<&str> = parts.map(|(at, part)| if at % 2 == 0 { part } else { "..." }).collect();
+            format!(": {}", shown.join("'"))
+        }
+        _ => String::new(),
     }
-    text
+}
+
+/// The action in "... is not authorized to perform: dynamodb:Query on resource: ...".
+pub fn denied_action(message: &str) -> Option<&str> {
+    let action = message.split("to perform: ").nth(1)?.split_whitespace().next()?;
+    let is_action = action.contains(':') && action.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
+    is_action.then_some(action)
+}
+
+/// Why there was no answer. Not the errors above the cause: some of them show the whole request.
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_action_is_read_from_what_dynamodb_says() {
+        let message = "User: arn:aws:iam::1:user/me is not authorized to perform: dynamodb:Query on resource: \
+                       arn:aws:dynamodb:eu-west-1:1:table/t/index/by_organization because no identity-based policy \
+                       allows the dynamodb:Query action";
+        assert_eq!(denied_action(message), Some("dynamodb:Query"));
+        assert_eq!(denied_action("no"), None);
+        assert_eq!(denied_action("not authorized to perform: <b> on"), None);
+    }
+
+    #[test]
+    fn of_what_dynamodb_says_the_log_has_no_name_and_no_value() {
+        for (code, message, shown) in [
+            (
+                "AccessDeniedException",
+                "x is not authorized to perform: dynamodb:Query on resource: y",
+                ": dynamodb:Query",
+            ),
+            ("AccessDeniedException", "no", ""),
+            ("ResourceNotFoundException", "Requested resource not found: Table: t not found", ""),
+            ("ValidationException", "Value 'v' at 'tableName' failed", ": Value '...' at '...' failed"),
+            ("ValidationException", "Syntax error; token: \"v", ": Syntax error; token: '..."),
+            ("ValidationException", "Two document paths overlap", ": Two document paths overlap"),
+        ] {
+            assert_eq!(harmless_part(code, message), shown, "{message}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
 
-use super::attempts::{Attempts, THROTTLED, may_have_been_applied};
+use super::attempts::{Attempts, THROTTLED, denied_action, may_have_been_applied, root_cause};
 use super::attributes as a;
 use super::expression::{Expression, number, text};
 use super::item::{Item, listed_key_item, read_key, read_key_origin};
@@ -169,22 +169,6 @@ where
         return KeyError::OutcomeUnknown { reason };
     }
     failed
-}
-
-/// Why there was no answer. Not the errors above the cause: some of them show the whole request.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// The action in "... is not authorized to perform: dynamodb:Query on resource: ...".
-fn denied_action(message: &str) -> Option<&str> {
-    let action = message.split("to perform: ").nth(1)?.split_whitespace().next()?;
-    let is_action = action.contains(':') && action.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
-    is_action.then_some(action)
 }
 
 fn later(now: Timestamp, by: Duration) -> Result<Timestamp, KeyError> {
@@ -477,19 +461,4 @@ fn new_key(
     let valid_until = lifetime.map(|lifetime| later(now, lifetime)).transpose()?;
     let record = KeyRecord { digest: key.digest(), organization: organization.to_owned(), scopes, valid_until };
     Ok(StoredKey { id: KeyId::of(key), record, created_at: Some(now) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_missing_action_is_read_from_what_dynamodb_says() {
-        let message = "User: arn:aws:iam::1:user/me is not authorized to perform: dynamodb:Query on resource: \
-                       arn:aws:dynamodb:eu-west-1:1:table/t/index/by_organization because no identity-based policy \
-                       allows the dynamodb:Query action";
-        assert_eq!(denied_action(message), Some("dynamodb:Query"));
-        assert_eq!(denied_action("no"), None);
-        assert_eq!(denied_action("not authorized to perform: <b> on"), None);
-    }
 }
