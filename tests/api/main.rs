@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod bad_input;
+mod canaries;
 mod capacity;
 mod drift;
 mod events;

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot go on must end the test")]
 #![expect(clippy::must_use_candidate, reason = "an assertion is made for its panic")]
 
+pub mod canaries;
 pub mod proxy;
 pub mod seeded;
 pub mod watch;

@@ -1,0 +1,116 @@
+//! What the development server writes to its log while every operation is called with planted texts: nothing of them, of
+//! keys, or of the table's name, whether DynamoDB is there or not. `tests/api/canaries.rs` is about the functions' own log,
+//! and about every way in which DynamoDB may fail.
+#![cfg(unix)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+#[path = "../../tests/src/canaries.rs"]
+mod canaries;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use canaries::{CANARY, Planted, accepted, complaint, execute, headers, refused};
+use local::database::DynamoDb;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const KEY: &str = "canary-key-51d0";
+const TABLE: &str = "canary-table-9b2e";
+
+struct Service {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Service {
+    fn start(endpoint: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(["--port", "0", "--api-key", &format!("{KEY}=acme")])
+            // As verbose as anybody may try to make it.
+            .envs([("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RATCHET_TABLE", TABLE)])
+            .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("its output")).read_line(&mut line).expect("a line");
+        let url = line.split(' ').find(|word| word.starts_with("http://")).unwrap_or_else(|| panic!("{line:?}"));
+        Self { child, url: format!("{url}/api/v1"), http: reqwest::Client::new() }
+    }
+
+    async fn send(&self, planted: &Planted) -> u16 {
+        let method = Method::from_bytes(planted.method.as_bytes()).unwrap();
+        let mut call = self.http.request(method, format!("{}{}", self.url, planted.path)).header("x-api-key", KEY);
+        for (name, value) in headers().iter().chain(&planted.headers) {
+            call = call.header(*name, value);
+        }
+        let answer = call.body(planted.body.clone().unwrap_or_default()).send().await.expect("an answer");
+        let (status, text) = (answer.status().as_u16(), answer.text().await.expect("a text"));
+        if let Some(complaint) = complaint(status, &text, &[KEY, TABLE]) {
+            panic!("{}: {complaint}", planted.name);
+        }
+        status
+    }
+
+    async fn running(&self) -> String {
+        let post = |path: &str| self.http.post(format!("{}{path}", self.url));
+        let made = post("/flows/execute").header("x-api-key", KEY);
+        let made = made.body(json!({ "flow_id": "f", "trigger_type": "test" }).to_string()).send().await.unwrap();
+        let made: Value = serde_json::from_str(&made.text().await.unwrap()).unwrap();
+        let id = made["execution"]["id"].as_str().expect("an id").to_owned();
+        let run = self.http.patch(format!("{}/flows/executions/{id}", self.url)).header("x-api-key", KEY);
+        let run = run.body(json!({ "status": "running" }).to_string()).send().await.unwrap();
+        assert_eq!(run.status().as_u16(), 200);
+        id
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_of_the_inside() {
+    let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
+    let mut service = Service::start(&database.endpoint);
+    // Read all the time: a full pipe would stop the server.
+    let errors = BufReader::new(service.child.stderr.take().expect("its log"));
+    let log = std::thread::spawn(move || errors.lines().map_while(Result::ok).collect::<Vec<_>>());
+
+    assert_eq!(service.send(&execute(0)).await, 200);
+    let id = service.running().await;
+    for planted in accepted(&id).iter().chain(&refused(&id)) {
+        assert_eq!(service.send(planted).await, planted.status, "{planted:?}");
+    }
+    let id = service.running().await;
+    database.stop().await;
+    for planted in std::iter::once(&execute(1)).chain(&accepted(&id)) {
+        assert_eq!(service.send(planted).await, 503, "{planted:?}");
+    }
+
+    service.child.kill().expect("it can be killed");
+    let log = log.join().expect("a log");
+    let logged = |what: &str| log.iter().filter(|line| line.contains(what)).count();
+    for operation in [
+        "execute_flow",
+        "list_executions",
+        "get_execution",
+        "update_execution",
+        "update_execution_status",
+        "list_transitions",
+    ] {
+        assert!(logged(&format!("operation=\"{operation}\"")) >= 3, "{operation}: {log:#?}");
+    }
+    assert!(logged("the store is not available") >= 6, "{log:#?}");
+    for planted in [CANARY, KEY, TABLE] {
+        let line = log.iter().find(|line| line.contains(planted));
+        assert_eq!(line, None, "{planted} is in the log");
+    }
+    println!("{} lines of log", log.len());
+}

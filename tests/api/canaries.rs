@@ -1,0 +1,213 @@
+//! Texts that a caller sends, keys and the table's name are planted everywhere, in requests and in what DynamoDB says;
+//! then all that the service logged, at the most that it can be made to log, and every error that it answered are searched
+//! for them. `logs.rs` says what a line looks like; `local/tests/canaries.rs` is about the development server's own log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use reqwest::Method;
+use shared::auth::{ApiKey, KeyRecord, Scopes};
+use tests::canaries::{CANARY, Planted, accepted, complaint, execute, headers, refused};
+use tests::proxy::Fault;
+use tests::{Api, KEY};
+use tracing::level_filters::LevelFilter;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no test panics while it holds this").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The service, the keys that it knows, and what came of the requests so far.
+struct Search {
+    api: Api,
+    /// A key in the table: the authorizer looks for it.
+    key: ApiKey,
+    /// How many answers of each status every operation gave.
+    met: BTreeMap<&'static str, BTreeMap<u16, usize>>,
+}
+
+impl Search {
+    /// What nobody may see: the key that only the table knows, by its secret part, the one that is known without it, and the
+    /// table.
+    fn inside(&self) -> [&str; 3] {
+        [&self.key.reveal()["ratchet_".len() + 17..], KEY, self.api.table()]
+    }
+
+    async fn send(&mut self, planted: &Planted, key: &str) -> u16 {
+        let method = Method::from_bytes(planted.method.as_bytes()).expect("a method");
+        let mut call = self.api.with_key(key).request(method, &planted.path);
+        for (name, value) in headers().iter().chain(&planted.headers) {
+            call = call.header(name, value);
+        }
+        let answer = call.body(planted.body.clone().unwrap_or_default()).send().await;
+        let status = answer.status.as_u16();
+        if let Some(complaint) = complaint(status, &answer.text, &self.inside()) {
+            panic!("{}: {complaint}", planted.name);
+        }
+        let shown = answer.headers.iter().find(|(_, value)| {
+            self.inside()
+                .iter()
+                .chain(&[CANARY])
+                .any(|secret| value.as_bytes().windows(secret.len()).any(|part| part == secret.as_bytes()))
+        });
+        assert_eq!(shown, None, "{}: a header", planted.name);
+        *self.met.entry(planted.name).or_default().entry(status).or_default() += 1;
+        status
+    }
+
+    async fn expect(&mut self, planted: &Planted, key: &str) {
+        let status = self.send(planted, key).await;
+        assert_eq!(status, planted.status, "{planted:?}");
+    }
+
+    /// A new execution that runs, made past what is searched.
+    async fn running(&self) -> String {
+        self.api.execution_in("running").await
+    }
+
+    /// Lets what is planned and did not happen yet happen to requests that nobody minds.
+    async fn drain(&mut self) {
+        while self.api.proxy.left() > 0 {
+            let get = &accepted("00000000-0000-4000-8000-000000000000")[0];
+            self.send(get, KEY).await;
+        }
+    }
+}
+
+/// A refusal in DynamoDB's form, whose message names what real ones name.
+fn refusal(status: u16, code: &str, message: &str) -> Fault {
+    let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
+    Fault::Answer(status, serde_json::json!({ "__type": code, "message": message }).to_string())
+}
+
+type MakeFault = Box<dyn Fn() -> Fault>;
+
+/// What DynamoDB and the network do to a request, by name.
+fn faults(table: &str) -> Vec<(&'static str, MakeFault)> {
+    let arn = format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{table}");
+    let denied =
+        format!("User: {CANARY} is not authorized to perform: dynamodb:GetItem on resource: {arn} because {CANARY}");
+    let missing = format!("Requested resource not found: Table: {table} not found");
+    let invalid =
+        format!("1 validation error detected: Value '{CANARY}' at 'item' failed to satisfy constraint; '{table}'");
+    let busy = format!("Throughput exceeds the current capacity of {arn}, key {CANARY}");
+    let item = format!(
+        r#"{{"Item":{{"pk":{{"S":"e#acme#{CANARY}"}},"st":{{"S":"{CANARY}"}},"{CANARY}":{{"N":"{CANARY}"}}}}}}"#
+    );
+    let broken = format!(r#"{{"Item":{{"pk":{{"S":"{CANARY}"}},"{CANARY}":{{"X":{table} {CANARY}"#);
+    let page = format!("<html>{CANARY} {table}</html>");
+    vec![
+        ("throttled", Box::new(move || refusal(400, "ProvisionedThroughputExceededException", &busy))),
+        ("throttling", Box::new(Fault::throttling)),
+        ("broken inside", Box::new(Fault::internal)),
+        ("denied", Box::new(move || refusal(400, "AccessDeniedException", &denied))),
+        ("no table", Box::new(move || refusal(400, "ResourceNotFoundException", &missing))),
+        ("invalid", Box::new(move || refusal(400, "ValidationException", &invalid))),
+        ("unknown", Box::new(|| refusal(400, "CanaryException", CANARY))),
+        ("a page of somebody else", Box::new(move || Fault::Answer(502, page.clone()))),
+        ("a damaged item", Box::new(move || Fault::Answer(200, item.clone()))),
+        ("no JSON", Box::new(move || Fault::Answer(200, broken.clone()))),
+        ("request lost", Box::new(|| Fault::DropRequest)),
+        ("answer lost", Box::new(Fault::drop_answer)),
+        ("half an answer", Box::new(|| Fault::HalfAnswer)),
+        ("reset", Box::new(|| Fault::Reset { applied: true })),
+    ]
+}
+
+// On one thread, so that the log of this test is its own, the gateway's and the database's included.
+#[tokio::test]
+async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = shared::bootstrap::subscriber(LevelFilter::TRACE, move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let api = Api::start().await;
+    let key = ApiKey::generate().expect("random numbers");
+    let record =
+        KeyRecord { digest: key.digest(), organization: "acme".to_owned(), scopes: Scopes::ALL, valid_until: None };
+    api.put_key(key.id(), &record).await;
+    let mut search = Search { api, key, met: BTreeMap::new() };
+    let table_key = search.key.reveal().to_owned();
+
+    for (number, key) in [KEY, &table_key].into_iter().enumerate() {
+        search.expect(&execute(number), key).await;
+        let id = search.running().await;
+        for planted in accepted(&id) {
+            search.expect(&planted, key).await;
+        }
+        // The repeat of the last: nothing is said of the first one but that it was.
+        search.expect(&accepted(&id)[5], key).await;
+        for planted in refused(&id) {
+            search.expect(&planted, key).await;
+        }
+    }
+    // Keys that are none, that nobody has, and that may not.
+    let stranger = ApiKey::generate().expect("random numbers");
+    let id = search.running().await;
+    for planted in std::iter::once(execute(7)).chain(accepted(&id)) {
+        for key in [CANARY, stranger.reveal()] {
+            assert_eq!(search.send(&planted, key).await, 403, "{planted:?}");
+        }
+        let may_not = if planted.method == "GET" { "writer" } else { "reader" };
+        assert_eq!(search.send(&planted, may_not).await, 403, "{planted:?}");
+    }
+
+    let table = search.api.table().to_owned();
+    for (name, fault) in faults(&table) {
+        let id = search.running().await;
+        let number = search.met.len();
+        for planted in std::iter::once(execute(100 + number)).chain(accepted(&id)) {
+            // Enough for every attempt at each of the requests that it makes.
+            let count = if planted.name == "list_executions" { 40 } else { 6 };
+            search.api.proxy.plan((0..count).map(|_| fault()));
+            let status = search.send(&planted, KEY).await;
+            assert!([200, 400, 500, 503].contains(&status), "{name}: {planted:?}: {status}");
+            search.drain().await;
+        }
+        // The authorizer's own request.
+        search.api.proxy.plan((0..3).map(|_| fault()));
+        let get = Planted { name: "authorizer", ..accepted(&id)[0].clone() };
+        let status = search.send(&get, &table_key).await;
+        assert!([403, 500].contains(&status), "{name}: authorizer: {status}");
+        search.drain().await;
+    }
+
+    println!("{:#?}", search.met);
+    for operation in [
+        "execute_flow",
+        "list_executions",
+        "get_execution",
+        "update_execution",
+        "update_execution_status",
+        "list_transitions",
+    ] {
+        let met: BTreeSet<u16> = search.met[operation].keys().copied().collect();
+        assert!([200, 403, 500, 503].iter().all(|status| met.contains(status)), "{operation} answered {met:?}");
+    }
+    assert!(search.met["authorizer"].contains_key(&500), "{:?}", search.met);
+
+    let log = String::from_utf8(lines.0.lock().expect("no test panics while it holds this").clone()).expect("UTF-8");
+    let logged = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    for operation in search.met.keys().filter(|name| **name != "no route") {
+        assert!(logged(&format!("\"{operation}\"")) > 10, "{operation} is not in the log");
+    }
+    assert!(logged("\"ERROR\"") > 10 && logged("\"WARN\"") > 10, "the faults are not in the log");
+    // By the public part of a key lines are told apart; it is no secret.
+    assert!(logged(search.key.id()) > 10);
+    let secret = &stranger.reveal()["ratchet_".len() + 17..];
+    for planted in search.inside().into_iter().chain([CANARY, secret]) {
+        let line = log.lines().find(|line| line.contains(planted));
+        assert_eq!(line, None, "{planted} is in the log");
+    }
+    println!("{} lines of log", log.lines().count());
+}

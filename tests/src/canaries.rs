@@ -1,0 +1,184 @@
+//! Requests to every operation with a text in every place that a caller can fill, by which it is known again wherever it
+//! turns up.
+//!
+//! `local/tests/canaries.rs` includes this file, too: nothing in it may be of this crate.
+
+use serde_json::{Map, Value, json};
+
+/// In every text of a caller's.
+pub const CANARY: &str = "canary-7f3a";
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Planted {
+    /// What it is for, and which operation it calls.
+    pub name: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The path after the base path, with its query.
+    pub path: String,
+    /// Headers besides those of [`headers`].
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Option<Vec<u8>>,
+    /// The status of the answer while nothing fails.
+    pub status: u16,
+}
+
+impl Planted {
+    fn new(name: &'static str, method: &'static str, path: String, status: u16) -> Self {
+        Self { name, method, path, headers: Vec::new(), body: None, status }
+    }
+
+    fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").raw(body.to_string())
+    }
+
+    fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// What every request carries. The correlation id is not harmless: API Gateway's takes its place.
+#[must_use]
+pub fn headers() -> Vec<(&'static str, String)> {
+    [
+        "user-agent",
+        "cookie",
+        "authorization",
+        "referer",
+        "x-forwarded-for",
+        "x-amzn-trace-id",
+        "x-custom",
+        "accept-language",
+    ]
+    .map(|name| (name, format!("{CANARY} {name}")))
+    .into_iter()
+    .chain([("x-correlation-id", format!("{CANARY} with spaces"))])
+    .collect()
+}
+
+/// An object of the caller's own.
+#[must_use]
+pub fn object() -> Value {
+    let mut members = Map::new();
+    members.insert(CANARY.to_owned(), json!([CANARY, { CANARY: CANARY }]));
+    Value::Object(members)
+}
+
+/// Execute flow with everything that it takes.
+#[must_use]
+pub fn execute(key: usize) -> Planted {
+    let body = json!({
+        "flow_id": CANARY,
+        "trigger_type": "webhook",
+        "trigger_data": object(),
+        "variables": object(),
+        "retry_config": { "max_retries": 2 },
+        "metadata": object(),
+        "agent_id": CANARY,
+        "parent_execution_id": CANARY,
+    });
+    Planted::new("execute_flow", "POST", "/flows/execute".to_owned(), 200)
+        .json(&body)
+        .header("idempotency-key", format!("{CANARY}-{key}"))
+}
+
+/// One accepted request to each of the other operations, for an execution that runs. The last one ends it.
+#[must_use]
+pub fn accepted(id: &str) -> Vec<Planted> {
+    let update = json!({
+        "status": "retrying",
+        "error_message": CANARY,
+        "error_details": object(),
+        "final_output": object(),
+        "performance_metrics": object(),
+        "metadata": object(),
+    });
+    let end = json!({ "status": "failed", "error_info": { "message": CANARY, CANARY: object() } });
+    let key = |operation: &str| format!("{CANARY}-{operation}");
+    vec![
+        Planted::new("get_execution", "GET", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 200)
+            .header("if-none-match", format!("\"{CANARY}\"")),
+        Planted::new("list_executions", "GET", format!("/flows/executions?flow_id={CANARY}&page_size=5"), 200),
+        Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions?{CANARY}={CANARY}"), 200),
+        Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 200)
+            .json(&update)
+            .header("idempotency-key", key("update"))
+            .header("prefer", CANARY),
+        Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), 200)
+            .json(&json!({ "status": "running" })),
+        Planted::new("update_execution_status", "PATCH", format!("/executions/{id}?{CANARY}={CANARY}"), 200)
+            .json(&end)
+            .header("idempotency-key", key("end")),
+    ]
+}
+
+/// Requests that are refused, each in another way; the execution has ended.
+#[must_use]
+pub fn refused(id: &str) -> Vec<Planted> {
+    let execute = |status| Planted::new("execute_flow", "POST", "/flows/execute".to_owned(), status);
+    let update = |status| Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), status);
+    let end = |status| Planted::new("update_execution_status", "PATCH", format!("/executions/{id}"), status);
+    let good = json!({ "flow_id": "f", "trigger_type": "api", "metadata": object() });
+    let large = json!({ "flow_id": "f", "trigger_type": "api", "metadata": { "a": CANARY.repeat(40_000) } });
+    let missing = "00000000-0000-4000-8000-000000000000";
+    vec![
+        execute(422).json(&json!({ "flow_id": [CANARY], "trigger_type": CANARY, CANARY: CANARY, "priority": CANARY })),
+        execute(422).raw(format!("{{\"{CANARY}\": {CANARY}")),
+        execute(422).raw([CANARY.as_bytes(), b"\xff\xfe"].concat()),
+        execute(422).json(&good).header("idempotency-key", format!("{CANARY} with spaces")),
+        execute(415).raw(format!("a={CANARY}")).header("content-type", format!("text/{CANARY}")),
+        execute(413).json(&large),
+        execute(413).raw(CANARY.repeat(110_000)),
+        // The key of the first accepted request.
+        execute(422).json(&good).header("idempotency-key", format!("{CANARY}-0")),
+        update(400).json(&json!({ "status": "running", "error_message": CANARY })),
+        update(400).json(&json!({ "error_message": CANARY, "final_output": object() })),
+        update(400).json(&json!({ "retry_count": 99, "metadata": object() })),
+        update(412).json(&json!({ "metadata": object() })).header("if-match", format!("\"{CANARY}\"")),
+        update(422).json(&json!({ "metadata": object() })).header("if-match", CANARY),
+        update(422).json(&json!({ "status": CANARY, "metadata": CANARY, "error_message": object(), CANARY: CANARY })),
+        update(422).json(&json!({ "metadata": {} })).header("idempotency-key", format!("{CANARY}-update")),
+        update(413).json(&json!({ "metadata": { "a": CANARY.repeat(40_000) } })),
+        end(400).json(&json!({ "status": "cancelled", "error_info": { "message": CANARY } })),
+        end(412)
+            .json(&json!({ "status": "cancelled", "error_info": object() }))
+            .header("if-match", format!("\"{CANARY}\"")),
+        end(422).json(&json!({ "status": CANARY, "error_info": CANARY, CANARY: object() })),
+        Planted::new("update_execution", "PATCH", format!("/flows/executions/{missing}"), 404)
+            .json(&json!({ "metadata": object() })),
+        Planted::new("update_execution_status", "PATCH", format!("/executions/{CANARY}"), 404)
+            .json(&json!({ "status": "failed", "error_info": object() })),
+        Planted::new("get_execution", "GET", format!("/flows/executions/{CANARY}"), 404),
+        Planted::new("list_transitions", "GET", format!("/executions/{CANARY}/transitions"), 404),
+        Planted::new(
+            "list_executions",
+            "GET",
+            format!("/flows/executions?cursor={CANARY}&{CANARY}={CANARY}&page={CANARY}"),
+            422,
+        ),
+        Planted::new("no route", "GET", format!("/{CANARY}/{CANARY}"), 404),
+        Planted::new("no route", "DELETE", format!("/flows/executions/{id}?{CANARY}"), 404),
+    ]
+}
+
+/// What is wrong with an answer, if its text shows something that it must not. What a caller sent is shown to that caller
+/// where it is a record, a list of what is wrong with a request (the contract's `input`), or the type of a body that
+/// nobody reads; keys and names of the inside are shown to nobody.
+#[must_use]
+pub fn complaint(status: u16, text: &str, inside: &[&str]) -> Option<String> {
+    let shown = inside.iter().find(|secret| text.contains(**secret));
+    if let Some(secret) = shown {
+        return Some(format!("{secret} is in the answer: {status} {text}"));
+    }
+    let problems = text.starts_with(r#"{"detail":[{"#);
+    let own = matches!(status, 200 | 415) || (status == 422 && problems);
+    (!own && text.contains(CANARY)).then(|| format!("what was sent is in the answer: {status} {text}"))
+}
