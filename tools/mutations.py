@@ -1,6 +1,6 @@
 """Breaks the code in one place at a time, and shows that a test fails each time.
 
-    python3 tools/mutations.py [--only N,N-M] [--list]
+    python3 tools/mutations.py [--only N,N-M | --sample N [--seed S]] [--list]
 
 Each mutation is one edit of a copy of the working tree (in target/mutations, with a target folder of its own). The tests
 that are nearest to it run first, all others if those find nothing. Prints the table, and ends with 1 where a mutation was
@@ -9,6 +9,7 @@ not found, does not build, or no longer applies: then the code has changed, and 
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -316,6 +317,20 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+def copy_dependencies() -> None:
+    """Takes over what the workspace has built of others' crates, which no mutation changes."""
+    built, target = ROOT / "target" / "debug", PLACE / "target" / "debug"
+    if target.exists() or not built.exists():
+        return
+    for folder in ("deps", "build", ".fingerprint"):
+
+        def programs(place: str, names: list[str]) -> list[str]:
+            # Tests that were linked: gigabytes, and none of them is run here.
+            return [name for name in names if folder == "deps" and "." not in name] if place.endswith("deps") else []
+
+        shutil.copytree(built / folder, target / folder, ignore=programs, symlinks=True, dirs_exist_ok=True)
+
+
 def copy_tree() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     COPY.mkdir(parents=True, exist_ok=True)
@@ -365,14 +380,20 @@ def chosen(text: str | None) -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="which ones, by their numbers: 1,4-6")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many, drawn by a seed")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)), help="of the sample")
     parser.add_argument("--list", action="store_true", help="print the mutations and end")
     arguments = parser.parse_args()
     numbers = chosen(arguments.only)
+    if arguments.sample:
+        numbers = sorted(random.Random(arguments.seed).sample(numbers, min(arguments.sample, len(numbers))))
+        print(f"mutations: --sample {arguments.sample} --seed {arguments.seed}")
     if arguments.list:
         for number in numbers:
             print(f"{number:3} {MUTATIONS[number - 1].file}: {MUTATIONS[number - 1].what}")
         return 0
     copy_tree()
+    copy_dependencies()
     rows = []
     for number in numbers:
         begun = time.monotonic()
