@@ -1,0 +1,163 @@
+//! Cursors: whatever is sent as one, only what this service sealed for this organization and query opens.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use fuzz::{Operation, Read, SECRET};
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use shared::clock::Timestamp;
+use shared::execution::{Named, TriggerType};
+use shared::request::ExecutionId;
+use shared::request::list::{Filter, Start};
+use shared::status::Status;
+use shared::store::cursor::{CursorKey, Position};
+
+/// A query, where its walk is, and what is done to its cursor.
+#[derive(Debug, Arbitrary)]
+struct Input {
+    flow_id: Option<String>,
+    status: Option<u8>,
+    trigger_type: Option<u8>,
+    created_after: Option<i64>,
+    created_before: Option<i64>,
+    created_at: i64,
+    id: [u8; 16],
+    page: u64,
+    total_count: u32,
+    other_organization: String,
+    other_secret: Vec<u8>,
+    tampering: Tampering,
+    text: String,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Tampering {
+    Flip { at: usize, bits: u8 },
+    Truncate(usize),
+    Append(String),
+    Insert { at: usize, text: String },
+    Replace { at: usize, text: String },
+}
+
+impl Tampering {
+    fn apply(&self, cursor: &str) -> Option<String> {
+        let mut bytes = cursor.as_bytes().to_vec();
+        let at = |at: usize| at % bytes.len();
+        match self {
+            Self::Flip { at: place, bits } => {
+                let place = at(*place);
+                bytes[place] ^= bits;
+            }
+            Self::Truncate(length) => bytes.truncate(at(*length)),
+            Self::Append(text) => bytes.extend(text.bytes()),
+            Self::Insert { at: place, text } => {
+                let place = at(*place);
+                bytes.splice(place..place, text.bytes());
+            }
+            Self::Replace { at: place, text } => {
+                let place = at(*place);
+                let end = bytes.len().min(place + text.len());
+                bytes.splice(place..end, text.bytes());
+            }
+        }
+        String::from_utf8(bytes).ok()
+    }
+}
+
+fn pick<T: Named>(index: Option<u8>) -> Option<T> {
+    index.map(|index| T::ALL[usize::from(index) % T::ALL.len()])
+}
+
+fuzz_target!(|input: Input| {
+    let time = |millis: Option<i64>| millis.and_then(Timestamp::from_millis);
+    let filter = Filter {
+        flow_id: input.flow_id.filter(|flow_id| !flow_id.is_empty() && flow_id.chars().count() <= 256),
+        status: pick::<Status>(input.status),
+        trigger_type: pick::<TriggerType>(input.trigger_type),
+        created_after: time(input.created_after),
+        created_before: time(input.created_before),
+    };
+    let key = CursorKey::new(SECRET);
+
+    // A text that came from nowhere opens only if it is what sealing makes.
+    if let Some(position) = key.open("acme", &filter, &input.text) {
+        assert_eq!(key.seal("acme", &filter, &position), input.text, "a cursor of two spellings");
+    }
+
+    let Some(created_at) = Timestamp::from_millis(input.created_at) else { return };
+    let id = ExecutionId::parse(&uuid::Uuid::from_bytes(input.id).to_string()).expect("an id");
+    let position = Position { created_at, id, page: input.page, total_count: input.total_count };
+    let cursor = key.seal("acme", &filter, &position);
+    assert_eq!(key.open("acme", &filter, &cursor), Some(position));
+    if input.text != cursor {
+        assert_eq!(key.open("acme", &filter, &input.text), None, "forged");
+    }
+    if let Some(tampered) = input.tampering.apply(&cursor).filter(|tampered| *tampered != cursor) {
+        assert_eq!(key.open("acme", &filter, &tampered), None, "tampered with");
+    }
+    if input.other_organization != "acme" {
+        assert_eq!(key.open(&input.other_organization, &filter, &cursor), None, "another organization's");
+    }
+    if !same_key(&input.other_secret) {
+        let other = CursorKey::new(&input.other_secret);
+        assert_eq!(other.open("acme", &filter, &cursor), None, "another secret's");
+        let forged = other.seal("acme", &filter, &position);
+        assert_eq!(key.open("acme", &filter, &forged), None, "made with another secret");
+    }
+    for other in others(&filter) {
+        assert_eq!(key.open("acme", &other, &cursor), None, "another query's");
+    }
+    check_over_http(&filter, &position, &cursor);
+});
+
+/// HMAC pads a short key with zeros: secrets that differ in zeros at their end are one.
+fn same_key(secret: &[u8]) -> bool {
+    let end = secret.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &secret[..end] == SECRET
+}
+
+/// The filters that differ in one part, one moving a text into the place of another among them.
+fn others(filter: &Filter) -> Vec<Filter> {
+    let with = |change: fn(&mut Filter)| {
+        let mut other = filter.clone();
+        change(&mut other);
+        other
+    };
+    let changed = [
+        with(|filter| filter.flow_id = Some(filter.flow_id.clone().unwrap_or_default() + "x")),
+        with(|filter| filter.flow_id = None),
+        with(|filter| filter.flow_id = filter.status.map(|status| status.name().to_owned())),
+        with(|filter| filter.status = None),
+        with(|filter| filter.status = Some(Status::Running)),
+        with(|filter| filter.trigger_type = None),
+        with(|filter| filter.trigger_type = Some(TriggerType::Test)),
+        with(|filter| std::mem::swap(&mut filter.created_after, &mut filter.created_before)),
+        with(|filter| filter.created_after = Timestamp::from_millis(7)),
+        with(|filter| filter.created_before = None),
+    ];
+    changed.into_iter().filter(|other| other != filter).collect()
+}
+
+/// The same through the query of a request: the walk goes on where the cursor says.
+fn check_over_http(filter: &Filter, position: &Position, cursor: &str) {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("cursor", cursor);
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let parameters = [
+        ("flow_id", filter.flow_id.clone()),
+        ("status", filter.status.map(|status| status.name().to_owned())),
+        ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.name().to_owned())),
+        ("created_after", time(filter.created_after)),
+        ("created_before", time(filter.created_before)),
+    ];
+    query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+    let query = query.finish();
+    let event = |organization: &str| {
+        let caller = json!({ "organization_id": organization, "key_id": "k", "scopes": "read" });
+        let event = json!({ "rawQueryString": query, "requestContext": { "authorizer": { "lambda": caller } } });
+        serde_json::from_value(event).expect("an event")
+    };
+    let Some(Read::Page(page)) = Operation::List.check(event("acme"), true) else { panic!("refused: {query}") };
+    assert_eq!(page.start, Start::Cursor(*position));
+    assert!(Operation::List.check(event("other"), true).is_none(), "another organization's");
+}

@@ -1,0 +1,48 @@
+//! Any bytes as API Gateway's event, for every function.
+#![no_main]
+
+use fuzz::{Operation, Read};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use shared::auth::{ApiKey, Caller, KEY_PREFIX, KeyId};
+use shared::endpoint;
+use shared::request::event::{AuthorizerEvent, Event};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if let Ok(event) = serde_json::from_slice::<AuthorizerEvent>(bytes) {
+        check_key(&event);
+    }
+    // Bytes that are no event: the runtime refuses them before there is a function.
+    let parse = || serde_json::from_slice::<Event>(bytes).ok();
+    let Some(event) = parse() else { return Corpus::Reject };
+    let caller = Caller::from_context(|name| event.authorizer(name)).ok();
+    if let Some(caller) = &caller {
+        let context = caller.to_context();
+        let again = Caller::from_context(|name| context.get(name).map(String::as_str));
+        assert_eq!(again.ok().as_ref(), Some(caller), "a caller reads back");
+        assert!(!caller.organization.contains('#'), "the table's delimiter: {caller:?}");
+    }
+    let name = endpoint::correlation_id(event.header(endpoint::CORRELATION_ID), event.request_id());
+    if event.request_id().is_none_or(|id| id != name) {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        assert!((1..=128).contains(&name.len()) && name.bytes().all(harmless), "{name}");
+    }
+    for operation in Operation::ALL {
+        let read = operation.check(parse().expect("the same bytes"), caller.is_some());
+        assert!(read.is_none() || caller.is_some(), "read without an authorizer");
+        if let Some(Read::New(new)) = read {
+            assert!(!new.flow_id.is_empty());
+        }
+    }
+    Corpus::Keep
+});
+
+/// A key that is taken for one is spelled as keys are; its id is its own, and it does not show.
+fn check_key(event: &AuthorizerEvent) {
+    let Some(text) = event.api_key() else { return };
+    let Some(key) = ApiKey::parse(text) else { return };
+    assert_eq!(key.reveal(), text);
+    assert!(text.starts_with(KEY_PREFIX) && text.len() == 97 && text.is_ascii());
+    assert_eq!(KeyId::parse(text).as_ref().map(KeyId::as_str), Some(key.id()));
+    let shown = format!("{key:?}");
+    assert!(!shown.contains(&text[25..]), "{shown}");
+}
