@@ -1,0 +1,26 @@
+/* Preloaded into a process whose instructions are counted: lets its monotonic clock run a hundred times slower.
+ *
+ * Counting makes a process some fifty times slower. By its own clock it would then run into timeouts that it does not meet
+ * otherwise, and what is counted would be another program. The time of day stays right: requests are signed with it.
+ */
+#define _GNU_SOURCE
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SLOWER 100
+#define SECOND INT64_C(1000000000)
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static _Atomic int64_t origin;
+    int result = (int)syscall(SYS_clock_gettime, clock, time);
+    if (result != 0 || clock != CLOCK_MONOTONIC) return result;
+    int64_t now = time->tv_sec * SECOND + time->tv_nsec, first = 0;
+    if (atomic_compare_exchange_strong(&origin, &first, now)) first = now;
+    now = first + (now - first) / SLOWER;
+    time->tv_sec = now / SECOND;
+    time->tv_nsec = now % SECOND;
+    return 0;
+}

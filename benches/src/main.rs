@@ -1,0 +1,100 @@
+//! The bench: the release binaries driven as Lambda drives them, with DynamoDB behind TLS, and what they cost.
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | `subjects` | what is measured, and on which work |
+//! | `world` | the table, what stands in it before each request, and the TLS in front of it |
+//! | `tls` | the certificates |
+//! | `runtime_api` | Lambda's Runtime API |
+//! | `process` | one process from its start to its end, and what it took |
+//! | `measure` | the figures of one subject, from several processes |
+//! | `report` | the table, the figures in JSON, and the check against those that are committed |
+
+mod measure;
+mod process;
+mod report;
+mod runtime_api;
+mod subjects;
+mod tls;
+mod world;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::measure::Depth;
+use crate::subjects::{OURS, Subject};
+use crate::world::World;
+
+/// What goes wrong ends the bench and is told to a person.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures the functions, the floor under them and their peers. `tools/bench.sh` builds what this needs and runs it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Count the functions' instructions alone, and fail where one takes 5% more than benches/figures.json says
+    #[arg(long)]
+    check: bool,
+    /// Write benches/figures.json and the table in docs/performance.md
+    #[arg(long, conflicts_with_all = ["check", "only"])]
+    record: bool,
+    /// Only the subjects whose names contain this
+    #[arg(long, value_name = "TEXT", conflicts_with = "check")]
+    only: Option<String>,
+    /// How many pairs of fresh processes are timed
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    pairs: usize,
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A line to standard output; where nobody reads it there is nobody to tell.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<bool> {
+    let root = root().canonicalize()?;
+    let folder = root.join("target/bench");
+    std::fs::create_dir_all(&folder)?;
+    let world = World::start(&root, &folder).await?;
+    let all = subjects::all(&root, &folder);
+    let wanted = |subject: &&Subject| {
+        (!arguments.check || subject.ours) && arguments.only.as_ref().is_none_or(|only| subject.name.contains(only))
+    };
+    let depth = if arguments.check { Depth::Instructions } else { Depth::All };
+    let mut figures = Vec::new();
+    for subject in all.iter().filter(wanted) {
+        let measured = measure::figures(&world, subject, &folder, depth).await?;
+        say(&report::line(&measured));
+        figures.push(measured);
+    }
+    if arguments.check {
+        return report::check(&root, &figures);
+    }
+    let ours = all.iter().find(|subject| subject.name == OURS);
+    let mut pairs = Vec::new();
+    for subject in all.iter().filter(wanted).filter(|subject| subject.paired) {
+        let ours = ours.ok_or("nothing to pair with")?;
+        pairs.push(measure::pairs(&world, ours, subject, &folder, arguments.pairs).await?);
+    }
+    report::write(&root, &folder, &figures, &pairs, arguments.record)?;
+    Ok(true)
+}

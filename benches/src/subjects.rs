@@ -1,0 +1,149 @@
+//! What is measured, and on which work.
+
+use std::path::{Path, PathBuf};
+
+/// The function that everything else is compared with.
+pub const OURS: &str = "update_execution_status";
+
+/// An event, and what stands in the table before each time that it is handed out.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The event, as in `events/`.
+    pub event: &'static str,
+    /// What was answered before it.
+    pub after: &'static [&'static str],
+    /// How many executions there are besides.
+    pub more: usize,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+/// A process that is measured.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub what: &'static str,
+    /// Whether it is one of the functions.
+    pub ours: bool,
+    /// Whether it is timed in pairs with [`OURS`].
+    pub paired: bool,
+    /// Whether its instructions can be counted.
+    pub counted: bool,
+    /// The command.
+    pub command: Vec<PathBuf>,
+    /// The folder that it runs in.
+    pub folder: PathBuf,
+    /// What is deployed: files and folders.
+    pub package: Vec<PathBuf>,
+    /// Settings besides those of Lambda and of `template.yaml`; `{trusted}` and `{root}` stand for files.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// What it does.
+    pub work: Work,
+}
+
+const ACCEPTED: &str = "execute_flow.accepted";
+const RUNNING: &str = "update_execution.running";
+
+const CANCEL: Work =
+    Work { event: "update_execution_status.cancelled", after: &[ACCEPTED, RUNNING], more: 0, status: 200 };
+
+/// The functions, each with the work that it is there for.
+const FUNCTIONS: [(&str, Work); 7] = [
+    (OURS, CANCEL),
+    (
+        "update_execution",
+        Work { event: "update_execution.completed", after: &[ACCEPTED, RUNNING], more: 0, status: 200 },
+    ),
+    ("execute_flow", Work { event: ACCEPTED, after: &[], more: 0, status: 200 }),
+    ("get_execution", Work { event: "get_execution.found", after: &[ACCEPTED, RUNNING], more: 0, status: 200 }),
+    ("list_transitions", Work { event: "list_transitions.found", after: &[ACCEPTED, RUNNING], more: 0, status: 200 }),
+    // A page of ten.
+    ("list_executions", Work { event: "list_executions.page", after: &[ACCEPTED], more: 9, status: 200 }),
+    ("authorizer", Work { event: "authorizer.known_key", after: &[], more: 0, status: 200 }),
+];
+
+fn function(root: &Path, name: &'static str, work: Work) -> Subject {
+    let folder = root.join("target/lambda").join(name);
+    let binary = folder.join("bootstrap");
+    Subject {
+        name,
+        what: "the function, as it is deployed",
+        ours: true,
+        paired: false,
+        counted: true,
+        command: vec![binary.clone()],
+        folder,
+        package: vec![binary],
+        settings: &[("SSL_CERT_FILE", "{trusted}")],
+        work,
+    }
+}
+
+fn rust_peer(root: &Path, name: &'static str, what: &'static str, profile: &str, paired: bool) -> Subject {
+    let folder = root.join("target/peers").join(profile);
+    let binary = folder.join(name);
+    Subject {
+        name,
+        what,
+        ours: false,
+        paired,
+        counted: true,
+        command: vec![binary.clone()],
+        folder,
+        package: vec![binary],
+        settings: &[("SSL_CERT_FILE", "{trusted}")],
+        work: CANCEL,
+    }
+}
+
+fn python_peer(root: &Path, folder: &Path, name: &'static str, what: &'static str, module: &str) -> Subject {
+    let python = root.join(".tools").join(format!("bench-{name}")).join("bin/python");
+    let handler = format!("{module}.handler");
+    Subject {
+        name,
+        what,
+        ours: false,
+        paired: true,
+        counted: true,
+        command: vec![python, "-m".into(), "awslambdaric".into(), handler.into()],
+        // What would be deployed: the environment's packages without those that install.
+        package: vec![folder.join(name)],
+        folder: root.join("benches/peers/python"),
+        // A client of its own for certificates, which has no other way to be told.
+        settings: &[("AWS_CA_BUNDLE", "{trusted}")],
+        work: CANCEL,
+    }
+}
+
+fn node_peer(folder: &Path) -> Subject {
+    let bundle = folder.join("node/index.mjs");
+    Subject {
+        name: "node",
+        what: "Node, AWS SDK v3 bundled by esbuild",
+        ours: false,
+        paired: true,
+        // Instrumented, it spends its time in its just-in-time compiler's own translations.
+        counted: false,
+        command: vec!["node".into(), bundle.clone()],
+        folder: folder.join("node"),
+        package: vec![bundle],
+        settings: &[("NODE_EXTRA_CA_CERTS", "{root}")],
+        work: CANCEL,
+    }
+}
+
+/// Everything that is measured. `folder` is that of what the bench makes.
+pub fn all(root: &Path, folder: &Path) -> Vec<Subject> {
+    let mut subjects: Vec<Subject> = FUNCTIONS.iter().map(|(name, work)| function(root, name, *work)).collect();
+    subjects.push(rust_peer(root, "unprimed", "update_execution_status without priming", "tuned", true));
+    subjects.push(rust_peer(root, "hello", "the floor: hello-world on lambda_http", "tuned", true));
+    subjects.push(rust_peer(root, "naive", "naive Rust: SDK and runtime at their defaults", "release", true));
+    let bare = "Python 3.11, awslambdaric and boto3";
+    subjects.push(python_peer(root, folder, "python", bare, "bare"));
+    let fastapi = "Python 3.11, the same with FastAPI and Mangum";
+    subjects.push(python_peer(root, folder, "fastapi", fastapi, "api"));
+    subjects.push(node_peer(folder));
+    subjects
+}

@@ -1,0 +1,263 @@
+//! What the functions find: a table in the embedded DynamoDB, and the TLS and HTTP in front of it, which count.
+//!
+//! It is a real DynamoDB as far as conditions and expressions go, so that a function that writes the wrong thing gets no
+//! answer that it can use; and what stands in the table was put there by the service's own handlers.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::serve::Listener;
+use local::database::DynamoDb;
+use local::routes::{ROUTES, Route, Services};
+use serde_json::Value;
+use shared::auth::{ApiKey, KeyRecord, Scopes};
+use shared::clock::SystemClock;
+use shared::store::Store;
+use shared::store::cursor::CursorKey;
+use shared::store::item::key_item;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::Result;
+use crate::process::slow_clock;
+use crate::subjects::Work;
+use crate::tls::{Material, material};
+
+/// The table's name, of a length that a stack's has.
+pub const TABLE: &str = "ratchet-bench-ExecutionsTable";
+
+/// Signs the cursors of list executions.
+pub const CURSOR_KEY: &str = "a secret of the bench, long enough to be one";
+
+type Item = HashMap<String, AttributeValue>;
+
+/// What came in.
+#[derive(Debug, Default)]
+pub struct Counts {
+    connections: AtomicUsize,
+    operations: Mutex<Vec<String>>,
+}
+
+impl Counts {
+    /// How many connections and requests there have been since the last time that this was asked.
+    pub fn take(&self) -> (usize, usize) {
+        let operations = std::mem::take(&mut *self.operations.lock().unwrap_or_else(PoisonError::into_inner));
+        (self.connections.swap(0, Ordering::Relaxed), operations.len())
+    }
+
+    fn add(&self, operation: String) {
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
+    }
+}
+
+/// The world of a function.
+pub struct World {
+    /// What the functions call.
+    pub endpoint: String,
+    /// The certificates.
+    pub material: Material,
+    /// What slows the clock of a process that is counted.
+    pub slow_clock: PathBuf,
+    /// What came in by TLS.
+    pub counts: Arc<Counts>,
+    events: PathBuf,
+    /// It ends when this is dropped.
+    _database: DynamoDb,
+    client: Client,
+    services: Services,
+}
+
+/// Accepts connections and shakes hands on each beside the others.
+struct TlsListener {
+    address: SocketAddr,
+    accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+}
+
+impl TlsListener {
+    async fn new(acceptor: &TlsAcceptor, counts: &Arc<Counts>) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        // `localhost` is both, and a client that tries the other first must not pay for a connection that is refused.
+        let other = TcpListener::bind(("::1", address.port())).await;
+        let (sender, accepted) = mpsc::channel(64);
+        for listener in [Ok(listener), other].into_iter().flatten() {
+            let (acceptor, counts, sender) = (acceptor.clone(), counts.clone(), sender.clone());
+            tokio::spawn(async move {
+                while let Ok((stream, peer)) = listener.accept().await {
+                    counts.connections.fetch_add(1, Ordering::Relaxed);
+                    let (acceptor, sender) = (acceptor.clone(), sender.clone());
+                    tokio::spawn(async move {
+                        // An answer must not wait for more to send.
+                        let _ = stream.set_nodelay(true);
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            let _ = sender.send((stream, peer)).await;
+                        }
+                    });
+                }
+            });
+        }
+        Ok(Self { address, accepted })
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+/// What stands behind the TLS.
+#[derive(Clone)]
+struct Behind {
+    endpoint: String,
+    client: reqwest::Client,
+    counts: Arc<Counts>,
+}
+
+/// Hands a request on to the embedded DynamoDB, and its answer back.
+async fn pass_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+    let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    behind.counts.add(operation.to_owned());
+    let mut request = behind.client.post(&behind.endpoint).body(body);
+    for (name, value) in &headers {
+        if *name != header::HOST && *name != header::CONTENT_LENGTH && *name != header::EXPECT {
+            request = request.header(name, value);
+        }
+    }
+    let answer = async {
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Ok::<_, reqwest::Error>((status, headers, answer.bytes().await?))
+    };
+    match answer.await {
+        Ok((status, mut headers, body)) => {
+            headers.remove(header::TRANSFER_ENCODING);
+            (status, headers, body)
+        }
+        Err(_) => (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::new()),
+    }
+}
+
+impl World {
+    /// Starts one, with an empty table.
+    pub async fn start(root: &Path, folder: &Path) -> Result<Self> {
+        let material = material(folder)?;
+        let database = DynamoDb::embedded(None).await?;
+        let store = Store::new(database.config(), TABLE, Arc::new(SystemClock));
+        store.make_table().await.map_err(|error| format!("no table: {error:?}"))?;
+        let counts = Arc::new(Counts::default());
+        let listener = TlsListener::new(&material.acceptor, &counts).await?;
+        // By name, for the certificate is for a name.
+        let endpoint = format!("https://localhost:{}", listener.address.port());
+        let client = reqwest::Client::builder().tcp_nodelay(true).timeout(Duration::from_secs(30)).build()?;
+        let behind = Behind { endpoint: database.endpoint.clone(), client, counts: counts.clone() };
+        let router = Router::new().fallback(pass_on).with_state(behind);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self {
+            endpoint,
+            material,
+            slow_clock: slow_clock(root, folder)?,
+            counts,
+            events: root.join("events"),
+            client: Client::from_conf(database.config().build()),
+            _database: database,
+            services: Services { store, cursors: CursorKey::new(CURSOR_KEY.as_bytes()) },
+        })
+    }
+
+    /// The text of `events/<name>.json`.
+    pub fn event(&self, name: &str) -> Result<String> {
+        let path = self.events.join(format!("{name}.json"));
+        Ok(std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
+    }
+
+    /// Empties the table, puts a known API key into it, and lets the handlers answer what comes before the work. What
+    /// then stands in it.
+    pub async fn prepare(&self, work: &Work) -> Result<Vec<Item>> {
+        self.restore(&[]).await?;
+        self.put_known_key().await?;
+        for name in work.after {
+            self.tell(name, serde_json::from_str(&self.event(name)?)?).await?;
+        }
+        for number in 0..work.more {
+            let name = "execute_flow.accepted";
+            let mut event: Value = serde_json::from_str(&self.event(name)?)?;
+            // The same key would make the same execution.
+            event["headers"]["idempotency-key"] = format!("another-{number}").into();
+            self.tell(name, event).await?;
+        }
+        self.items().await
+    }
+
+    async fn tell(&self, name: &str, event: Value) -> Result<()> {
+        static ALL: [Route; ROUTES.len()] = ROUTES;
+        let operation = name.split('.').next().unwrap_or_default();
+        let route = ALL.iter().find(|route| route.operation == operation).ok_or("an event of no function")?;
+        let answer = (route.handle)(&self.services, serde_json::from_value(event)?).await;
+        if answer.status_code >= 300 {
+            return Err(format!("{name}: {} {:?}", answer.status_code, answer.body).into());
+        }
+        Ok(())
+    }
+
+    async fn put_known_key(&self) -> Result<()> {
+        let event: Value = serde_json::from_str(&self.event("authorizer.known_key")?)?;
+        let key = event["identitySource"][0].as_str().and_then(ApiKey::parse).ok_or("an event without a key")?;
+        let scopes = Scopes::parse("read,write")?;
+        let record = KeyRecord { digest: key.digest(), organization: "acme".to_owned(), scopes, valid_until: None };
+        self.put(key_item(key.id(), &record)).await
+    }
+
+    async fn put(&self, item: Item) -> Result<()> {
+        self.client.put_item().table_name(TABLE).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+
+    async fn items(&self) -> Result<Vec<Item>> {
+        let output = self.client.scan().table_name(TABLE).consistent_read(true).send().await?;
+        Ok(output.items.unwrap_or_default())
+    }
+
+    /// Makes the table hold `items` and nothing else.
+    pub async fn restore(&self, items: &[Item]) -> Result<()> {
+        let present = self.items().await?;
+        let key = |item: &Item| (item.get("pk").cloned(), item.get("sk").cloned());
+        for item in &present {
+            if !items.iter().any(|kept| key(kept) == key(item)) {
+                let (pk, sk) = key(item);
+                let delete = self.client.delete_item().table_name(TABLE);
+                let key = [("pk", pk), ("sk", sk)].map(|(name, value)| Some((name.to_owned(), value?)));
+                delete.set_key(Some(key.into_iter().flatten().collect())).send().await?;
+            }
+        }
+        for item in items {
+            if !present.contains(item) {
+                self.put(item.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds what the bench measures, and measures it: docs/performance.md says how and what.
+#
+#   tools/bench.sh [--record] [--only TEXT] [--pairs N]     all: the functions, the floor under them, their peers
+#   tools/bench.sh --check                                  the functions' instructions against benches/figures.json
+#
+# The functions are those of tools/build.sh, which this calls if it has not run. Needs valgrind and openssl: as root they are
+# installed, as Debian packages. The counts are for x86_64: on another machine the check says so and ends with 2.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+check=
+for argument; do if [[ $argument == --check ]]; then check=yes; fi; done
+
+if [[ "$(uname -s) $(uname -m)" != "Linux x86_64" ]]; then
+  echo "NOT RUN: the figures are instructions of x86_64 on Linux, and this is $(uname -s) $(uname -m)"
+  exit 2
+fi
+for tool in valgrind openssl; do
+  if command -v "$tool" >/dev/null; then continue; fi
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    echo "NOT RUN: needs $tool (Debian package $tool)"
+    exit 2
+  fi
+  apt-get update --quiet=2 >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$tool" >&2
+done
+for folder in functions/*/; do
+  if ! [[ -x target/lambda/$(basename "$folder")/bootstrap ]]; then tools/build.sh x86_64; break; fi
+done
+
+if [[ -n $check ]]; then
+  # What counts runs in the functions: the bench itself may be slow, and is built already where the tests have run.
+  cargo build --quiet --locked --package benches
+  exec target/debug/benches "$@"
+fi
+
+tools/setup-bench.sh
+# Without the functions' link-time optimisation: it would take minutes and change nothing that is measured.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+cargo build --quiet --locked --release --package benches --target-dir target/bench/build
+exec target/bench/build/release/benches "$@"
