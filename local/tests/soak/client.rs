@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::model::{Change, Seen, Settled, Story, TABLE, What, is_terminal, settle, targets};
-use crate::service::{Dice, KEY};
-use crate::world::{Kept, Run, World, hash};
+use crate::service::Dice;
+use crate::world::{Kept, Run, World, hash, key};
 
 /// What a client met.
 #[derive(Default)]
@@ -37,6 +37,7 @@ struct Answer {
 /// A request.
 struct Request<'a> {
     purpose: &'static str,
+    organization: u64,
     method: Method,
     path: &'a str,
     headers: Vec<(&'static str, String)>,
@@ -44,8 +45,8 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn get(purpose: &'static str, path: &'a str) -> Self {
-        Self { purpose, method: Method::GET, path, headers: Vec::new(), body: None }
+    fn get(purpose: &'static str, organization: u64, path: &'a str) -> Self {
+        Self { purpose, organization, method: Method::GET, path, headers: Vec::new(), body: None }
     }
 }
 
@@ -96,7 +97,7 @@ impl Client {
     /// Sends a request, and returns the answer and how many microseconds it took.
     async fn exchange(&self, request: &Request<'_>) -> (Answer, u32) {
         let url = format!("{}/api/v1{}", self.url, request.path);
-        let mut call = self.http.request(request.method.clone(), url).header("x-api-key", KEY);
+        let mut call = self.http.request(request.method.clone(), url).header("x-api-key", key(request.organization));
         for (name, value) in &request.headers {
             call = call.header(*name, value);
         }
@@ -161,20 +162,27 @@ impl Client {
     /// Begins an execution, and puts it into a slot.
     pub async fn begin(&mut self, slot: usize) {
         let begun = self.world.begun.fetch_add(1, Ordering::Relaxed);
-        let flow = World::flow(begun);
+        let (organization, flow) = (self.world.organization(begun), World::flow(begun));
         let body = json!({
             "flow_id": flow, "trigger_type": self.one_of(&TRIGGERS), "metadata": { "by": "nobody" },
             "retry_config": { "max_retries": self.dice.below(5) },
             "variables": { "begun": begun, "text": "x".repeat(usize::try_from(self.dice.below(300)).expect("a length")) },
         });
         // Always with a key: what is not known to be made can be asked for again.
-        let headers = vec![("idempotency-key", format!("{}-{}", self.nonce(), World::flow(begun)))];
-        let request =
-            Request { purpose: "execute", method: Method::POST, path: "/flows/execute", headers, body: Some(body) };
+        let headers = vec![("idempotency-key", format!("{}-{flow}", self.nonce()))];
+        let request = Request {
+            purpose: "execute",
+            organization,
+            method: Method::POST,
+            path: "/flows/execute",
+            headers,
+            body: Some(body),
+        };
         let repeated = self.chance(25);
         let top = {
             let mut flows = self.world.flows.lock().expect("no panic while it is held");
             let flow = flows.entry(flow.clone()).or_default();
+            flow.organization = organization;
             flow.asked += 1;
             flow.top
         };
@@ -183,7 +191,7 @@ impl Client {
         assert!(late > 0 || !answer.replayed, "a new execution: {}", answer.body);
         assert_eq!(answer.version, Some(1), "a new execution: {}", answer.body);
         let created = answer.body["execution"].clone();
-        let run = Run::new(created.clone(), 20 + self.dice.below(30));
+        let run = Run::new(organization, created.clone(), 20 + self.dice.below(30));
         let number = created["execution_number"].as_i64().expect("a number");
         assert!(number > top, "a number after {top}: {created}");
         {
@@ -211,9 +219,9 @@ impl Client {
             tokio::time::sleep(LATE).await;
         }
         let path = format!("/flows/executions/{}", run.id);
-        let record = self.send_for(200, &Request::get("get, at the end", &path)).await;
+        let record = self.send_for(200, &Request::get("get, at the end", run.organization, &path)).await;
         let log_path = format!("/executions/{}/transitions", run.id);
-        let log = self.send_for(200, &Request::get("log, at the end", &log_path)).await.body;
+        let log = self.send_for(200, &Request::get("log, at the end", run.organization, &log_path)).await.body;
         let version = record.version.expect("an ETag");
         let record = record.body;
         let seen = std::mem::take(&mut *run.seen.lock().expect("no panic while it is held"));
@@ -226,6 +234,7 @@ impl Client {
         self.met.settled.recovered += settled.recovered;
         let text = |field: &str| record[field].as_str().expect("text").to_owned();
         let kept = Kept {
+            organization: run.organization,
             flow: text("flow_id"),
             number: record["execution_number"].as_i64().expect("a number"),
             trigger: text("trigger_type"),
@@ -348,6 +357,7 @@ impl Client {
     /// A request for a change.
     fn asking<'a>(
         purpose: &'static str,
+        run: &Run,
         path: &'a str,
         change: &Change,
         key: Option<&str>,
@@ -365,7 +375,7 @@ impl Client {
         headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
         headers.extend(change.if_match.map(|version| ("if-match", format!("\"{version}\""))));
         headers.extend(minimal.then(|| ("prefer", "return=minimal".to_owned())));
-        Request { purpose, method: Method::PATCH, path, headers, body: Some(body) }
+        Request { purpose, organization: run.organization, method: Method::PATCH, path, headers, body: Some(body) }
     }
 
     fn path(run: &Run, change: &Change) -> String {
@@ -377,7 +387,7 @@ impl Client {
         let key = self.chance(40).then(|| self.nonce());
         let minimal = !change.ends_a_run && self.chance(10);
         let path = Self::path(run, &change);
-        let request = Self::asking(purpose, &path, &change, key.as_deref(), minimal);
+        let request = Self::asking(purpose, run, &path, &change, key.as_deref(), minimal);
         let done = self.ask_for(run, &change, &request).await;
         if done && key.is_some() && self.chance(50) {
             let low = run.ask(0);
@@ -476,7 +486,7 @@ impl Client {
         };
         let key = self.nonce();
         let path = Self::path(run, &change);
-        let request = Self::asking("two at once", &path, &change, Some(&key), false);
+        let request = Self::asking("two at once", run, &path, &change, Some(&key), false);
         let low = run.ask(1);
         let (one, other) = tokio::join!(self.exchange(&request), self.exchange(&request));
         self.took(request.purpose, &one.0, one.1);
@@ -515,10 +525,10 @@ impl Client {
         let change = self.bare(run);
         let key = self.nonce();
         let path = Self::path(run, &change);
-        let request = Self::asking("fields", &path, &change, Some(&key), false);
+        let request = Self::asking("fields", run, &path, &change, Some(&key), false);
         if self.ask_for(run, &change, &request).await {
             let another = self.fields(run);
-            let request = Self::asking("reused key", &path, &another, Some(&key), false);
+            let request = Self::asking("reused key", run, &path, &another, Some(&key), false);
             let answer = self.send_for(422, &request).await;
             assert_eq!(answer.body["error_code"], "IDEMPOTENCY_KEY_REUSED", "{}", answer.body);
             *self.met.refused.entry("IDEMPOTENCY_KEY_REUSED".to_owned()).or_default() += 1;
@@ -529,7 +539,14 @@ impl Client {
         let path = format!("/flows/executions/{}", run.id);
         let low = run.ask(0);
         let body = Some(json!({}));
-        let request = Request { purpose: "no change", method: Method::PATCH, path: &path, headers: Vec::new(), body };
+        let request = Request {
+            purpose: "no change",
+            organization: run.organization,
+            method: Method::PATCH,
+            path: &path,
+            headers: Vec::new(),
+            body,
+        };
         let answer = self.send_for(200, &request).await;
         Self::read(run, low, &answer, Some(answer.body.clone()));
     }
@@ -537,14 +554,14 @@ impl Client {
     async fn get(&mut self, run: &Run) {
         let path = format!("/flows/executions/{}", run.id);
         let low = run.ask(0);
-        let answer = self.send_for(200, &Request::get("get", &path)).await;
+        let answer = self.send_for(200, &Request::get("get", run.organization, &path)).await;
         Self::read(run, low, &answer, Some(answer.body.clone()));
     }
 
     async fn get_if_changed(&mut self, run: &Run) {
         let path = format!("/flows/executions/{}", run.id);
         let low = run.ask(0);
-        let mut request = Request::get("get if changed", &path);
+        let mut request = Request::get("get if changed", run.organization, &path);
         request.headers.push(("if-none-match", format!("\"{low}\"")));
         let answer = self.send(&request).await;
         match answer.status {
@@ -564,7 +581,7 @@ impl Client {
     async fn log(&mut self, run: &Run) {
         let path = format!("/executions/{}/transitions", run.id);
         let low = run.ask(0);
-        let answer = self.send_for(200, &Request::get("log", &path)).await;
+        let answer = self.send_for(200, &Request::get("log", run.organization, &path)).await;
         assert_eq!(answer.body["execution_id"], run.id.as_str());
         let high = run.told(0, None, None);
         run.keep(low, high, What::Log(answer.body));
@@ -606,12 +623,13 @@ impl Client {
     /// One page, by its number or the first of a walk.
     async fn page(&mut self) {
         let mut filters: Vec<(&str, String)> = Vec::new();
+        let (flow, organization) = self.some_flow();
         if self.chance(60) {
             let any: Vec<&'static str> = TABLE.iter().map(|(status, _)| *status).collect();
             filters.push(("status", self.one_of(&any).to_owned()));
         }
         if self.chance(60) {
-            filters.push(("flow_id", self.some_flow()));
+            filters.push(("flow_id", flow));
             if self.chance(40) {
                 filters.push(("trigger_type", self.one_of(&TRIGGERS).to_owned()));
             }
@@ -627,10 +645,10 @@ impl Client {
             path.extend(["&page=", &number.to_string()]);
         }
         let number = if numbered { number } else { 1 };
-        let ((known, _), done) = (self.world.total(), self.done());
+        let ((known, _), done) = (self.world.total(organization), self.done());
         let purpose = if filters.is_empty() { "page of all" } else { "page by filters" };
-        let answer = self.send_for(200, &Request::get(purpose, &path)).await;
-        let (_, asked) = self.world.total();
+        let answer = self.send_for(200, &Request::get(purpose, organization, &path)).await;
+        let (_, asked) = self.world.total(organization);
         let page = &answer.body;
         assert_eq!((&page["page"], &page["page_size"]), (&json!(number), &json!(size)), "{path}");
         assert_eq!(page["has_more"] == true, page["next_cursor"].is_string(), "{path}");
@@ -647,14 +665,15 @@ impl Client {
         }
     }
 
-    fn some_flow(&mut self) -> String {
-        let begun = self.world.begun.load(Ordering::Relaxed);
-        World::flow(begun.saturating_sub(self.dice.below(400)))
+    /// One of the last flows, and its organization.
+    fn some_flow(&mut self) -> (String, u64) {
+        let begun = self.world.begun.load(Ordering::Relaxed).saturating_sub(self.dice.below(400));
+        (World::flow(begun), self.world.organization(begun))
     }
 
     /// Walks through a flow by cursor, while it may grow.
     async fn walk(&mut self) {
-        let flow = self.some_flow();
+        let (flow, organization) = self.some_flow();
         let size = 5 + self.dice.below(96);
         let known = self.world.known(&flow);
         let (mut met, mut last, mut cursor, mut total) = (BTreeSet::new(), None, String::new(), None);
@@ -662,7 +681,7 @@ impl Client {
         loop {
             let path = format!("/flows/executions?flow_id={flow}&page_size={size}{cursor}");
             let done = self.done();
-            let page = self.send_for(200, &Request::get("page of a walk", &path)).await.body;
+            let page = self.send_for(200, &Request::get("page of a walk", organization, &path)).await.body;
             for id in self.look_through(&page, &[("flow_id", flow.clone())], done, &mut last) {
                 assert!(met.insert(id), "an execution twice in a walk: {page}");
             }
@@ -683,24 +702,24 @@ impl Client {
     }
 
     /// Compares one that is done with what it was when it was checked.
-    pub async fn compare(&mut self, id: &str) {
+    pub async fn compare(&mut self, organization: u64, id: &str) {
         let path = format!("/flows/executions/{id}");
-        let record = self.send_for(200, &Request::get("final get", &path)).await;
+        let record = self.send_for(200, &Request::get("final get", organization, &path)).await;
         let path = format!("/executions/{id}/transitions");
-        let log = self.send_for(200, &Request::get("final log", &path)).await.body;
+        let log = self.send_for(200, &Request::get("final log", organization, &path)).await.body;
         let kept = self.world.kept.lock().expect("no panic while it is held");
         let kept = &kept[id];
         assert_eq!(record.version, Some(kept.version), "{}", record.body);
         assert_eq!((hash(&record.body), hash(&log)), (kept.record, kept.log), "{} {log}", record.body);
     }
 
-    /// Walks through everything; the ids.
-    pub async fn walk_through_all(&mut self) -> BTreeSet<String> {
+    /// Walks through everything of an organization; the ids.
+    pub async fn walk_through_all(&mut self, organization: u64) -> BTreeSet<String> {
         let (mut met, mut last, mut cursor) = (BTreeSet::new(), None, String::new());
         loop {
             let path = format!("/flows/executions?page_size=100{cursor}");
             let done = self.done();
-            let page = self.send_for(200, &Request::get("final page of all", &path)).await.body;
+            let page = self.send_for(200, &Request::get("final page of all", organization, &path)).await.body;
             for id in self.look_through(&page, &[], done, &mut last) {
                 assert!(met.insert(id), "an execution twice in the walk");
             }
@@ -712,9 +731,9 @@ impl Client {
     }
 
     /// The `total_count` of a list.
-    pub async fn count(&mut self, filter: &str) -> u64 {
+    pub async fn count(&mut self, organization: u64, filter: &str) -> u64 {
         let path = format!("/flows/executions?page_size=1&{filter}");
-        let page = self.send_for(200, &Request::get("final count", &path)).await.body;
+        let page = self.send_for(200, &Request::get("final count", organization, &path)).await.body;
         page["total_count"].as_u64().expect("a count")
     }
 }

@@ -15,8 +15,18 @@ use crate::model::{Seen, What};
 /// not take longer from hour to hour.
 const OF_A_FLOW: u64 = 100;
 
+/// How many organizations there are at most.
+pub const ORGANIZATIONS: u64 = 200;
+
+/// The API key of an organization.
+pub fn key(organization: u64) -> String {
+    format!("key-{organization}")
+}
+
 /// An execution that clients work on.
 pub struct Run {
+    /// Its organization.
+    pub organization: u64,
     /// Its id.
     pub id: String,
     /// As it was accepted.
@@ -43,8 +53,9 @@ struct Live {
 
 impl Run {
     /// One that was accepted.
-    pub fn new(created: Value, life: u64) -> Self {
+    pub fn new(organization: u64, created: Value, life: u64) -> Self {
         Self {
+            organization,
             id: created["id"].as_str().expect("an id").to_owned(),
             life,
             asked: AtomicU64::new(0),
@@ -92,6 +103,8 @@ impl Run {
 /// What is kept of an execution that was checked against its model.
 #[derive(Debug)]
 pub struct Kept {
+    /// Its organization.
+    pub organization: u64,
     /// Its flow.
     pub flow: String,
     /// Its number there.
@@ -121,6 +134,8 @@ pub fn hash(value: &Value) -> u64 {
 /// What is known of a flow.
 #[derive(Debug, Default, Clone)]
 pub struct Flow {
+    /// Its organization.
+    pub organization: u64,
     /// The executions that were told.
     pub known: BTreeSet<String>,
     /// How many may have been made.
@@ -131,6 +146,8 @@ pub struct Flow {
 
 /// All that clients share.
 pub struct World {
+    /// How many executions an organization gets before the next one begins.
+    of_an_organization: u64,
     /// The executions that are worked on.
     pub slots: Vec<Mutex<Option<Arc<Run>>>>,
     /// Whether clients shall end.
@@ -146,9 +163,11 @@ pub struct World {
 }
 
 impl World {
-    /// One with room for so many executions at a time.
-    pub fn new(slots: usize) -> Self {
+    /// One with room for so many executions at a time; so many go to an organization before the next one begins.
+    pub fn new(slots: usize, of_an_organization: u64) -> Self {
+        assert_eq!(of_an_organization % OF_A_FLOW, 0, "a flow is one organization's");
         Self {
+            of_an_organization,
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             over: AtomicBool::new(false),
             answered: AtomicU64::new(0),
@@ -163,14 +182,20 @@ impl World {
         format!("flow-{}", begun / OF_A_FLOW)
     }
 
+    /// The organization of the n-th execution.
+    pub fn organization(&self, begun: u64) -> u64 {
+        (begun / self.of_an_organization).min(ORGANIZATIONS - 1)
+    }
+
     /// What is known of a flow.
     pub fn known(&self, flow: &str) -> Flow {
         self.flows.lock().expect("no panic while it is held").get(flow).cloned().unwrap_or_default()
     }
 
-    /// How many executions are known, and how many may have been made.
-    pub fn total(&self) -> (usize, u64) {
+    /// How many executions of an organization are known, and how many may have been made.
+    pub fn total(&self, organization: u64) -> (usize, u64) {
         let flows = self.flows.lock().expect("no panic while it is held");
-        (flows.values().map(|flow| flow.known.len()).sum(), flows.values().map(|flow| flow.asked).sum())
+        let own = || flows.values().filter(|flow| flow.organization == organization);
+        (own().map(|flow| flow.known.len()).sum(), own().map(|flow| flow.asked).sum())
     }
 }

@@ -117,7 +117,8 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
     let mine = id_of(&call.header("idempotency-key", format!("execute-{step}")).send().await);
     let call = neighbour.request(Method::PATCH, &format!("/flows/executions/{mine}"));
     call.json(&json!({ "status": "running" })).header("idempotency-key", "run").send().await.assert_status(200);
-    for id in ids {
+    // Each in its turn.
+    if let Some(id) = ids.get(step % ids.len().max(1)) {
         let path = format!("/flows/executions/{id}");
         neighbour.get(&path).await.assert_error(404, "EXECUTION_NOT_FOUND");
         for body in [json!({ "status": "cancelled" }), json!({ "metadata": { "theirs": true } })] {
@@ -128,7 +129,7 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
         neighbour.patch(&path, &json!({ "status": "failed" })).await.assert_error(404, "EXECUTION_NOT_FOUND");
         neighbour.get(&format!("{path}/transitions")).await.assert_error(404, "EXECUTION_NOT_FOUND");
     }
-    for (filter, cursor) in cursors {
+    for (filter, cursor) in cursors.iter().rev().take(2) {
         let answer = neighbour.get(&format!("/flows/executions?{filter}&cursor={cursor}")).await;
         assert_eq!(answer.problems().len(), 1, "{}", answer.text);
         assert!(answer.problems()[0].starts_with("query.cursor: "), "{}", answer.text);

@@ -20,10 +20,10 @@ use super::routes;
 const RESOLVED: f64 = 100.0;
 
 /// How many pairs are measured before the first look, and between looks.
-const PAIRS: usize = 300;
+const PAIRS: usize = 200;
 
 /// How many looks there are at most.
-const LOOKS: usize = 40;
+const LOOKS: usize = 60;
 
 /// What was found out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,8 +119,8 @@ impl Asked<'_> {
     }
 }
 
-/// Measures each route with a planted difference or none, and says what was found.
-async fn measure_all(planted: Duration) -> Vec<(&'static str, Verdict, String)> {
+/// Measures routes with a planted difference or none, and says what was found.
+async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, Verdict, String)> {
     let api = Api::start().await;
     let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
     let mut existing = Vec::new();
@@ -134,7 +134,7 @@ async fn measure_all(planted: Duration) -> Vec<(&'static str, Verdict, String)> 
     }
     let mut random = Random::new(0x7e4a);
     let mut found = Vec::new();
-    for route in routes() {
+    for route in routes().filter(|route| operations.contains(&route.operation)) {
         let body = match route.operation {
             "update_execution" => json!({ "metadata": {} }),
             "update_execution_status" => json!({ "status": "cancelled" }),
@@ -150,14 +150,15 @@ async fn measure_all(planted: Duration) -> Vec<(&'static str, Verdict, String)> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn how_long_an_answer_takes_does_not_tell_another_organizations_execution_from_none() {
-    for (operation, verdict, told) in measure_all(Duration::ZERO).await {
+    let operations: Vec<&str> = routes().map(|route| route.operation).collect();
+    for (operation, verdict, told) in measure(&operations, Duration::ZERO).await {
         assert_eq!(verdict, Verdict::Same, "{operation}: {told}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_microseconds_more_would_be_found() {
-    for (operation, verdict, told) in measure_all(Duration::from_micros(200)).await {
+    for (operation, verdict, told) in measure(&["get_execution"], Duration::from_micros(200)).await {
         assert_eq!(verdict, Verdict::Different, "{operation}: {told}");
     }
 }
