@@ -214,7 +214,7 @@ pub struct Pairs {
     /// The subject.
     pub name: String,
     /// How many pairs of fresh processes.
-    pub pairs: usize,
+    pub count: usize,
     /// With a whole CPU: start, first invocation, and a warm one.
     pub whole: Times,
     /// With 7% of a CPU from the first request on; absent where this machine cannot.
@@ -260,7 +260,7 @@ pub async fn pairs(world: &World, ours: &Subject, other: &Subject, folder: &Path
             None
         }
     };
-    Ok(Pairs { name: other.name.to_owned(), pairs, whole, slowed })
+    Ok(Pairs { name: other.name.to_owned(), count: pairs, whole, slowed })
 }
 
 async fn timed(world: &World, ours: &Subject, other: &Subject, folder: &Path, pairs: usize, how: How) -> Result<Times> {

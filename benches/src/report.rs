@@ -15,6 +15,10 @@ const TOLERANCE: f64 = 0.05;
 /// Where the figures that count are kept.
 const COMMITTED: &str = "benches/figures.json";
 
+/// Where the tables are told, between two marks.
+const TOLD: &str = "docs/performance.md";
+const MARKS: [&str; 2] = ["<!-- bench -->\n", "<!-- /bench -->\n"];
+
 /// The figures that are committed: instructions alone, for nothing else is the same on another machine.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Committed {
@@ -136,6 +140,14 @@ fn markdown(figures: &[Figures], pairs: &[Pairs]) -> String {
     text
 }
 
+/// A page with other tables than it had.
+fn put_between_marks(page: &str, tables: &str) -> Result<String> {
+    let [begin, end] = MARKS;
+    let (before, rest) = page.split_once(begin).ok_or("the page has no mark where the tables begin")?;
+    let (_, after) = rest.split_once(end).ok_or("the page has no mark where the tables end")?;
+    Ok(format!("{before}{begin}\n{tables}\n{end}{after}"))
+}
+
 /// Writes what was measured into the bench's folder and, if it is to be kept, beside the code.
 pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], record: bool) -> Result<()> {
     let all = serde_json::json!({ "figures": figures, "pairs": pairs });
@@ -148,6 +160,8 @@ pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], r
         let functions = functions.filter_map(|figures| Some((figures.name.clone(), figures.instructions?)));
         let committed = Committed { functions: functions.collect() };
         std::fs::write(root.join(COMMITTED), serde_json::to_string_pretty(&committed)? + "\n")?;
+        let told = std::fs::read_to_string(root.join(TOLD))?;
+        std::fs::write(root.join(TOLD), put_between_marks(&told, &text)?)?;
     }
     Ok(())
 }
@@ -186,6 +200,14 @@ mod tests {
         assert!(!passes(&[measured("one", Phases { first: 10.6, ..COUNTS })]));
         assert!(!passes(&[measured("one", Phases { warm: 1.06, ..COUNTS })]));
         assert!(!passes(&[measured("one", Phases { warm: f64::NAN, ..COUNTS })]));
+    }
+
+    #[test]
+    fn tables_are_put_where_they_belong() {
+        let [begin, end] = MARKS;
+        let page = format!("before\n{begin}old\n{end}after\n");
+        assert_eq!(put_between_marks(&page, "new\n").unwrap(), format!("before\n{begin}\nnew\n\n{end}after\n"));
+        assert!(put_between_marks("before\nafter\n", "new\n").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::env;
 
+use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use lambda_http::request::RequestContext;
@@ -102,7 +103,7 @@ async fn update(client: &Client, table: &str, request: Request) -> Result<Respon
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let config = aws_config::load_from_env().await;
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let client = &Client::new(&config);
     let table = &env::var("RATCHET_TABLE")?;
     run(service_fn(move |request: Request| async move { update(client, table, request).await })).await
