@@ -134,9 +134,9 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
         assert_eq!(answer.problems().len(), 1, "{}", answer.text);
         assert!(answer.problems()[0].starts_with("query.cursor: "), "{}", answer.text);
     }
-    for filter in FILTERS {
-        neighbour.get(&format!("/flows/executions?page_size=3&{filter}")).await.assert_status(200);
-    }
+    // Each in its turn: a list takes more requests than all the rest.
+    let filter = FILTERS[step % FILTERS.len()];
+    neighbour.get(&format!("/flows/executions?page_size=3&{filter}")).await.assert_status(200);
 }
 
 /// Runs the scenario for the organization of `key`; between its steps a neighbour may be busy.
