@@ -85,8 +85,10 @@ fn settings(world: &World, subject: &Subject, api: &RuntimeApi) -> Vec<(String, 
     }
     let file = |path: &Path| path.display().to_string();
     for (name, value) in subject.settings {
-        let value = value.replace("{trusted}", &file(&world.material.trusted));
-        settings.push(set(name, &value.replace("{root}", &file(&world.material.root))));
+        let material = &world.material;
+        let files = [("{functions}", &material.functions), ("{system}", &material.system), ("{root}", &material.root)];
+        let value = files.iter().fold((*value).to_owned(), |value, (name, path)| value.replace(name, &file(path)));
+        settings.push(set(name, &value));
     }
     settings
 }

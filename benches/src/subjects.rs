@@ -18,6 +18,15 @@ pub struct Work {
     pub status: u16,
 }
 
+/// Environment variables.
+pub type Settings = &'static [(&'static str, &'static str)];
+
+/// Makes a function read from a file what is built into it, and the bench's root.
+const OUR_ROOTS: Settings = &[("AWS_CA_BUNDLE", "{functions}")];
+
+/// Makes a client of the system's roots read those from another file, which has the bench's root, too.
+const SYSTEM_ROOTS: Settings = &[("SSL_CERT_FILE", "{system}")];
+
 /// A process that is measured.
 #[derive(Debug)]
 pub struct Subject {
@@ -37,8 +46,8 @@ pub struct Subject {
     pub folder: PathBuf,
     /// What is deployed: files and folders.
     pub package: Vec<PathBuf>,
-    /// Settings besides those of Lambda and of `template.yaml`; `{trusted}` and `{root}` stand for files.
-    pub settings: &'static [(&'static str, &'static str)],
+    /// Settings besides those of Lambda and of `template.yaml`; `{functions}`, `{system}` and `{root}` stand for files.
+    pub settings: Settings,
     /// What it does.
     pub work: Work,
 }
@@ -76,24 +85,24 @@ fn function(root: &Path, name: &'static str, work: Work) -> Subject {
         command: vec![binary.clone()],
         folder,
         package: vec![binary],
-        settings: &[("SSL_CERT_FILE", "{trusted}")],
+        settings: OUR_ROOTS,
         work,
     }
 }
 
-fn rust_peer(root: &Path, name: &'static str, what: &'static str, profile: &str, paired: bool) -> Subject {
+fn rust_peer(root: &Path, name: &'static str, what: &'static str, profile: &str, settings: Settings) -> Subject {
     let folder = root.join("target/peers").join(profile);
     let binary = folder.join(name);
     Subject {
         name,
         what,
         ours: false,
-        paired,
+        paired: true,
         counted: true,
         command: vec![binary.clone()],
         folder,
         package: vec![binary],
-        settings: &[("SSL_CERT_FILE", "{trusted}")],
+        settings,
         work: CANCEL,
     }
 }
@@ -112,7 +121,7 @@ fn python_peer(root: &Path, folder: &Path, name: &'static str, what: &'static st
         package: vec![folder.join(name)],
         folder: root.join("benches/peers/python"),
         // A client of its own for certificates, which has no other way to be told.
-        settings: &[("AWS_CA_BUNDLE", "{trusted}")],
+        settings: &[("AWS_CA_BUNDLE", "{system}")],
         work: CANCEL,
     }
 }
@@ -137,9 +146,9 @@ fn node_peer(folder: &Path) -> Subject {
 /// Everything that is measured. `folder` is that of what the bench makes.
 pub fn all(root: &Path, folder: &Path) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = FUNCTIONS.iter().map(|(name, work)| function(root, name, *work)).collect();
-    subjects.push(rust_peer(root, "unprimed", "update_execution_status without priming", "tuned", true));
-    subjects.push(rust_peer(root, "hello", "the floor: hello-world on lambda_http", "tuned", true));
-    subjects.push(rust_peer(root, "naive", "naive Rust: SDK and runtime at their defaults", "release", true));
+    subjects.push(rust_peer(root, "unprimed", "update_execution_status without priming", "tuned", OUR_ROOTS));
+    subjects.push(rust_peer(root, "hello", "the floor: hello-world on lambda_http", "tuned", SYSTEM_ROOTS));
+    subjects.push(rust_peer(root, "naive", "naive Rust: SDK and runtime at their defaults", "release", SYSTEM_ROOTS));
     let bare = "Python 3.11, awslambdaric and boto3";
     subjects.push(python_peer(root, folder, "python", bare, "bare"));
     let fastapi = "Python 3.11, the same with FastAPI and Mangum";

@@ -20,8 +20,11 @@ const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki
 pub struct Material {
     /// The bench's root alone.
     pub root: PathBuf,
-    /// What clients trust: the system's roots and the bench's. Reading them all is a part of a function's start.
-    pub trusted: PathBuf,
+    /// What the functions trust: Amazon's roots, which are built into them, and the bench's. Reading them is a part of
+    /// their start.
+    pub functions: PathBuf,
+    /// What other clients trust: the system's roots and the bench's.
+    pub system: PathBuf,
     /// The server's side.
     pub acceptor: TlsAcceptor,
 }
@@ -110,10 +113,18 @@ pub fn material(folder: &Path) -> Result<Material> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
     let root = folder.join("root.pem");
+    let with_root = |name: &str, mut trusted: Vec<u8>| -> Result<PathBuf> {
+        trusted.extend(std::fs::read(&root)?);
+        let file = folder.join(name);
+        std::fs::write(&file, trusted)?;
+        Ok(file)
+    };
     let system = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok());
-    let mut trusted = system.ok_or("the system has no file of trusted roots: install ca-certificates")?;
-    trusted.extend(std::fs::read(&root)?);
-    let file = folder.join("trusted.pem");
-    std::fs::write(&file, trusted)?;
-    Ok(Material { root, trusted: file, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    let system = system.ok_or("the system has no file of trusted roots: install ca-certificates")?;
+    Ok(Material {
+        functions: with_root("functions.pem", shared::store::roots::AMAZON.to_vec())?,
+        system: with_root("system.pem", system)?,
+        root,
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+    })
 }

@@ -14,12 +14,17 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, ProvideCredentials, Region};
 use shared::bootstrap::TABLE;
 use shared::clock::SystemClock;
+use shared::store::roots::Roots;
 use shared::store::{Store, config, http_client};
 
 use crate::words::{Failure, chain};
 
 /// The variables that name an endpoint, the first that is set counts.
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+
+/// Whom to believe. Not Amazon alone, as the functions do: people sit behind proxies that look into TLS, whose root their
+/// system trusts, and get their credentials from others than Amazon.
+const ROOTS: Roots = Roots::System;
 
 /// How long credentials may take: some are got from a program that asks a person.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -85,7 +90,7 @@ pub async fn connect(table: Option<String>) -> Result<(Store, Place), Failure> {
         .map(ToString::to_string)
         .ok_or_else(|| Failure::new("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one"))?;
     let credentials = credentials(&settings, endpoint.as_deref()).await?;
-    let mut builder = config(region.clone(), credentials, endpoint.clone()).timeout_config(timeouts());
+    let mut builder = config(region.clone(), credentials, endpoint.clone(), &ROOTS).timeout_config(timeouts());
     builder.set_use_fips(settings.use_fips()).set_use_dual_stack(settings.use_dual_stack());
     let store = Store::new(builder, table.clone(), Arc::new(SystemClock));
     Ok((store, Place { table, endpoint, region }))
@@ -102,7 +107,7 @@ async fn settings(own_endpoint: bool) -> SdkConfig {
     } else {
         None
     };
-    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(None));
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(None, &ROOTS));
     match region {
         Some(region) => loader.region(region),
         None => loader,

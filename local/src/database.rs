@@ -4,6 +4,7 @@ use std::path::Path;
 
 use aws_sdk_dynamodb::config::{Builder, Credentials};
 use dynoxide::Database;
+use shared::store::roots::Roots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -61,7 +62,8 @@ impl DynamoDb {
             None,
             "local",
         );
-        shared::store::config(variable("AWS_REGION", "us-east-1"), credentials, Some(self.endpoint.clone()))
+        let (region, endpoint) = (variable("AWS_REGION", "us-east-1"), self.endpoint.clone());
+        shared::store::config(region, credentials, Some(endpoint), &Roots::System)
     }
 
     /// Ends an embedded one and closes its file.

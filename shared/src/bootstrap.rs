@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::SystemClock;
 use crate::store::cursor::CursorKey;
+use crate::store::roots::Roots;
 use crate::store::{Store, config};
 
 /// The environment variable with the table's name.
@@ -25,6 +26,10 @@ pub const TABLE: &str = "RATCHET_TABLE";
 
 /// The environment variable with the secret that signs cursors; list executions alone has it.
 pub const CURSOR_KEY: &str = "RATCHET_CURSOR_KEY";
+
+/// The environment variable with a file of the roots to trust, in PEM, instead of those that are built in: the AWS CLI's and
+/// most SDKs'.
+pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// The shortest secret that may sign cursors, in bytes.
 const MIN_CURSOR_KEY: usize = 32;
@@ -49,11 +54,23 @@ fn setting(name: &str) -> Result<String, SettingError> {
     })
 }
 
+/// Whom to trust: the roots in the file `bundle`, if one is named, or those that the region or the endpoint calls for.
+fn roots(bundle: Option<&str>, region: &str, endpoint: Option<&str>) -> Result<Roots, SettingError> {
+    let Some(path) = bundle else { return Ok(Roots::of(region, endpoint)) };
+    let read = std::fs::read(path).map_err(|error| error.to_string()).and_then(|pem| Roots::bundle(&pem));
+    read.map_err(|error| {
+        SettingError(format!(
+            "the environment variable {CA_BUNDLE} names {path}, which cannot be used: {error}. Unset it to trust Amazon's \
+             roots, or name a file of root certificates in PEM"
+        ))
+    })
+}
+
 /// The store that the environment describes, as Lambda sets it.
 ///
 /// # Errors
 ///
-/// Which setting is missing.
+/// Which setting is missing or wrong.
 pub fn store() -> Result<Store, SettingError> {
     let credentials = Credentials::new(
         setting("AWS_ACCESS_KEY_ID")?,
@@ -63,10 +80,11 @@ pub fn store() -> Result<Store, SettingError> {
         "environment",
     );
     // A variable that is there and empty is how `sam local` and shells say that it is not set.
-    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"]
-        .iter()
-        .find_map(|name| env::var(name).ok().filter(|endpoint| !endpoint.is_empty()));
-    let config = config(setting("AWS_REGION")?, credentials, endpoint);
+    let maybe = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find_map(maybe);
+    let region = setting("AWS_REGION")?;
+    let roots = roots(maybe(CA_BUNDLE).as_deref(), &region, endpoint.as_deref())?;
+    let config = config(region, credentials, endpoint, &roots);
     Ok(Store::new(config, setting(TABLE)?, Arc::new(SystemClock)))
 }
 
@@ -119,12 +137,12 @@ where
     tracing_subscriber::registry().with(lines)
 }
 
-/// Starts a function and serves until Lambda ends it. `prepare` takes what the function needs besides the store from
-/// the environment; `handle` answers one event.
+/// Starts a function and serves until Lambda ends it. `connections` is how many requests an invocation sends at once;
+/// `prepare` takes what the function needs besides the store from the environment; `handle` answers one event.
 ///
 /// Where a setting is missing the function ends at once with one line that says so: Lambda reports a failed INIT, and no
 /// caller meets a half-configured function.
-pub async fn serve<S, P, H, E, R, X, Fut>(prepare: P, handle: H) -> ExitCode
+pub async fn serve<S, P, H, E, R, X, Fut>(connections: usize, prepare: P, handle: H) -> ExitCode
 where
     S: 'static,
     P: FnOnce() -> Result<S, SettingError>,
@@ -142,7 +160,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    store.prime().await;
+    store.prime(connections).await;
     // They live as long as the process: a reference is all that an invocation needs.
     let store: &'static Store = Box::leak(Box::new(store));
     let rest: &'static S = Box::leak(Box::new(rest));
@@ -153,5 +171,28 @@ where
             tracing::error!(error, "the runtime ended");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_cannot_be_used_is_named_with_what_to_do() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (path, reason) in [("/nowhere/roots.pem", "No such file"), (manifest, "no certificate in PEM")] {
+            let SettingError(text) = roots(Some(path), "us-east-1", None).unwrap_err();
+            assert!(text.starts_with(&format!("the environment variable AWS_CA_BUNDLE names {path}, ")), "{text}");
+            assert!(text.contains(reason) && text.contains("Unset it"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_counts_before_the_region() {
+        let amazon = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/amazon_roots.pem");
+        assert!(matches!(roots(Some(amazon), "us-east-1", None), Ok(Roots::These(_))));
+        assert_eq!(roots(None, "us-east-1", None), Ok(Roots::Amazon));
+        assert_eq!(roots(None, "us-east-1", Some("https://localhost:8000")), Ok(Roots::System));
     }
 }

@@ -18,5 +18,6 @@ mod lost_answers;
 mod repeats;
 mod round_trip;
 mod tenants;
+mod trust;
 mod update_execution;
 mod update_execution_status;

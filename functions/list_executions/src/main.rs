@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use shared::bootstrap::{cursor_key, serve};
+use shared::store::attributes::SHARDS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    serve(cursor_key, list_executions::handle).await
+    // A page asks every shard at once.
+    serve(usize::from(SHARDS), cursor_key, list_executions::handle).await
 }

@@ -8,6 +8,7 @@
 //! | `keys` | API keys: making, listing, rotating, revoking; for the key tool, no function calls it |
 //! | `marks` | what a write leaves behind so that a repeat is known |
 //! | `attempts` | what lost, refused and throttled requests mean |
+//! | `roots` | whom the client takes for DynamoDB |
 //! | `attributes`, `item`, `expression`, `table` | the table's names, items, expressions and declaration |
 
 mod attempts;
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod list;
 pub mod marks;
 mod read;
+pub mod roots;
 mod table;
 
 use std::sync::Arc;
@@ -32,8 +34,9 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Builder, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 
+use self::roots::Roots;
 use crate::clock::Clock;
 
 /// How large an item may be, in bytes: DynamoDB's 400 KB.
@@ -134,7 +137,7 @@ impl Store {
 
 /// How the store calls DynamoDB: every limit explicit, for the SDK has none for attempts.
 #[must_use]
-pub fn config(region: String, credentials: Credentials, endpoint: Option<String>) -> Builder {
+pub fn config(region: String, credentials: Credentials, endpoint: Option<String>, roots: &Roots) -> Builder {
     // The SDK's own first pause is a second, by far longer than what DynamoDB needs to answer again.
     let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25));
     let builder = Builder::new()
@@ -145,7 +148,7 @@ pub fn config(region: String, credentials: Credentials, endpoint: Option<String>
         .retry_config(retries)
         // The attempts' own timeout already bounds a stream that stalls.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http_client(endpoint.as_deref()));
+        .http_client(http_client(endpoint.as_deref(), roots));
     match endpoint {
         Some(endpoint) => builder.endpoint_url(endpoint),
         None => builder,
@@ -160,13 +163,20 @@ fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// An HTTP client for an endpoint: without one, or for `https`, with TLS by rustls and ring.
+/// An HTTP client for an endpoint: without one, or for `https`, with TLS by rustls and ring, and with servers that one of
+/// `roots` vouches for.
+///
+/// # Panics
+///
+/// Never: the SDK's builder of a TLS context has no error to give. Going on without one would be to trust everybody that
+/// the system trusts.
 #[must_use]
-pub fn http_client(endpoint: Option<&str>) -> SharedHttpClient {
+#[expect(clippy::expect_used, reason = "the one other choice is to trust more than was asked for")]
+pub fn http_client(endpoint: Option<&str>, roots: &Roots) -> SharedHttpClient {
     let builder = aws_smithy_http_client::Builder::new();
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
-        builder.build_http()
-    } else {
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+        return builder.build_http();
     }
+    let context = TlsContext::builder().with_trust_store(roots.trust_store()).build().expect("a TLS context");
+    builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
 }
