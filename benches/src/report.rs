@@ -19,11 +19,22 @@ const COMMITTED: &str = "benches/figures.json";
 const TOLD: &str = "docs/performance.md";
 const MARKS: [&str; 2] = ["<!-- bench -->\n", "<!-- /bench -->\n"];
 
-/// The figures that are committed: instructions alone, for nothing else is the same on another machine.
+/// The figures that are committed. What is checked is instructions alone, for nothing else is the same on another machine.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Committed {
     /// By function, in instructions.
     functions: BTreeMap<String, Phases>,
+    /// By function, for `tools/tables.py`.
+    costs: BTreeMap<String, Cost>,
+}
+
+/// What a warm request costs besides DynamoDB.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cost {
+    /// CPU time, in milliseconds.
+    cpu_ms: f64,
+    /// Bytes logged.
+    log_bytes: f64,
 }
 
 fn millions(instructions: f64) -> String {
@@ -158,7 +169,11 @@ pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], r
     if record {
         let functions = figures.iter().filter(|figures| figures.ours);
         let functions = functions.filter_map(|figures| Some((figures.name.clone(), figures.instructions?)));
-        let committed = Committed { functions: functions.collect() };
+        let costs = figures.iter().filter(|figures| figures.ours).filter_map(|figures| {
+            let rest = figures.rest.as_ref()?;
+            Some((figures.name.clone(), Cost { cpu_ms: rest.cpu_ms.warm, log_bytes: rest.log_bytes }))
+        });
+        let committed = Committed { functions: functions.collect(), costs: costs.collect() };
         std::fs::write(root.join(COMMITTED), serde_json::to_string_pretty(&committed)? + "\n")?;
         let told = std::fs::read_to_string(root.join(TOLD))?;
         std::fs::write(root.join(TOLD), put_between_marks(&told, &text)?)?;
@@ -173,7 +188,7 @@ mod tests {
     const COUNTS: Phases = Phases { start: 100.0, first: 10.0, warm: 1.0 };
 
     fn committed() -> Committed {
-        Committed { functions: BTreeMap::from([("one".to_owned(), COUNTS)]) }
+        Committed { functions: BTreeMap::from([("one".to_owned(), COUNTS)]), costs: BTreeMap::new() }
     }
 
     fn measured(name: &str, instructions: Phases) -> Figures {
