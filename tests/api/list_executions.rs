@@ -280,6 +280,7 @@ async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_curso
         },
         millis: i64::from(number),
         shard: None,
+        bytes: 0,
     };
     api.seed(10_150, seed).await;
     let first = api.get(&format!("{PATH}?page_size=100")).await;
@@ -319,12 +320,14 @@ async fn a_page_that_reads_its_share_is_short_and_the_next_one_goes_on() {
         trigger_type: TriggerType::Test,
         millis: 1_000 + i64::from(number),
         shard: Some(8),
+        bytes: 0,
     };
     let wanted = |number: u32| Seed {
         flow_id: "f",
         trigger_type: TriggerType::Event,
         millis: i64::from(number),
         shard: Some(u8::try_from(number % 8).unwrap_or_default()),
+        bytes: 0,
     };
     api.seed(5_000, crowd).await;
     api.seed(20, wanted).await;

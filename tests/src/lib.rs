@@ -85,6 +85,8 @@ pub struct Seed {
     pub millis: i64,
     /// The shard of the indexes that it shall fall into, if it matters.
     pub shard: Option<u8>,
+    /// How many bytes of `variables` it has, besides a few.
+    pub bytes: usize,
 }
 
 /// The running service.
@@ -239,16 +241,17 @@ impl Api {
         shared::store::item::size(&output.item.expect("an execution"))
     }
 
-    /// Puts `count` executions into the table as the service would have made them, the n-th as `seed` says for n.
-    pub async fn seed(&self, count: u32, seed: impl Fn(u32) -> Seed) {
+    /// Puts `count` executions into the table as the service would have made them, the n-th as `seed` says for n. Their
+    /// ids.
+    pub async fn seed(&self, count: u32, seed: impl Fn(u32) -> Seed) -> Vec<ExecutionId> {
         let caller = shared::auth::Caller {
             organization: ORGANIZATION.to_owned(),
             key_id: "seed".to_owned(),
             scopes: Scopes::ALL,
         };
-        let items: Vec<_> = (0..count)
+        let (ids, items): (Vec<_>, Vec<_>) = (0..count)
             .map(|number| {
-                let Seed { flow_id, trigger_type, millis, shard } = seed(number);
+                let Seed { flow_id, trigger_type, millis, shard, bytes: padding } = seed(number);
                 let new = NewExecution {
                     flow_id: flow_id.to_owned(),
                     trigger_type,
@@ -270,9 +273,14 @@ impl Api {
                 let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
                 let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
                 let mark = Mark::new(None, now).expect("random numbers");
-                new_head(&caller, &new, &id, i64::from(number), now, &mark)
+                let mut item = new_head(&caller, &new, &id, i64::from(number), now, &mark);
+                if padding > 0 {
+                    let object = json!({ "padding": "x".repeat(padding) }).to_string();
+                    item.insert(shared::store::attributes::VARIABLES.to_owned(), AttributeValue::S(object));
+                }
+                (id, item)
             })
-            .collect();
+            .unzip();
         for batch in items.chunks(25) {
             let puts = batch
                 .iter()
@@ -288,6 +296,7 @@ impl Api {
                 left = output.unprocessed_items.filter(|items| !items.is_empty());
             }
         }
+        ids
     }
 
     /// The name of the table.

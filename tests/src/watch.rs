@@ -7,8 +7,10 @@ use aws_sdk_dynamodb::config::interceptors::{
     BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
+use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -39,10 +41,15 @@ impl Watch {
         (std::mem::take(&mut seen.table_units), std::mem::take(&mut seen.index_units))
     }
 
-    /// The read units that reads of single items consumed since the last call.
+    /// The read units that all reads consumed since the last call.
     #[must_use]
     pub fn read_units(&self) -> f64 {
         std::mem::take(&mut self.0.lock().expect("no test panics while it holds this").read_units)
+    }
+
+    fn read<'a>(&self, capacities: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let units: f64 = capacities.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
+        self.0.lock().expect("no test panics while it holds this").read_units += units;
     }
 
     fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
@@ -72,6 +79,10 @@ impl Intercept for Watch {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
         } else if let Some(input) = context.input_mut().downcast_mut::<GetItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        } else if let Some(input) = context.input_mut().downcast_mut::<BatchGetItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        } else if let Some(input) = context.input_mut().downcast_mut::<QueryInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
         Ok(())
     }
@@ -100,8 +111,11 @@ impl Intercept for Watch {
             } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
                 self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
-                let units = output.consumed_capacity().and_then(ConsumedCapacity::capacity_units).unwrap_or_default();
-                self.0.lock().expect("no test panics while it holds this").read_units += units;
+                self.read(output.consumed_capacity());
+            } else if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {
+                self.read(output.consumed_capacity());
+            } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
+                self.read(output.consumed_capacity());
             }
         }
         Ok(())

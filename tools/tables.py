@@ -1,0 +1,180 @@
+"""What a million requests cost, and what grows: the tables of docs/performance.md and docs/operations.md.
+
+    python3 tools/tables.py            writes them
+    python3 tools/tables.py --check    fails where they are not what the figures say
+
+From measured figures (benches/figures.json by tools/bench.sh --record, benches/growth.json by tools/growth.sh --record), the
+settings in template.yaml, and prices and assumptions in benches/prices.json.
+"""
+
+import argparse
+import json
+import math
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MILLION = 1_000_000
+
+# Values as long as they are in production, for what the access log writes of a request that goes well.
+ACCESS_LOG = {
+    "requestId": "KzLOJ95ThwDYYKw=",
+    "integration.requestId": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+    "requestTime": "02/Jan/2026:03:12:05 +0000",
+    "requestTimeEpoch": "1767323525000",
+    "identity.sourceIp": "203.0.113.177",
+    "routeKey": "PATCH /api/v1/flows/executions/{execution_id}",
+    "status": "200",
+    "responseLength": "1024",
+    "responseLatency": "14",
+    "integration.latency": "12",
+    "integration.integrationStatus": "200",
+    "integration.status": "200",
+    "integration.error": "-",
+    "error.message": "-",
+    "error.responseType": "-",
+    "authorizer.error": "-",
+    "authorizer.organization_id": "acme-production",
+    "authorizer.key_id": "0123456789abcdef",
+}
+
+
+@dataclass
+class Row:
+    """A line of the table: what it says, the function, the operation in growth.json, and its round trips in sequence."""
+
+    says: str
+    function: str
+    operation: str
+    round_trips: int
+
+
+ROWS = [
+    Row("execute flow", "execute_flow", "execute flow", 2),
+    Row("a change of status, either PATCH", "update_execution_status", "change of status", 1),
+    Row("a change of fields alone", "update_execution", "change of fields alone", 1),
+    Row("get execution", "get_execution", "get execution", 1),
+    Row("list transitions", "list_transitions", "list transitions", 1),
+    Row("a page of {page}, by cursor", "list_executions", "list executions, by cursor", 2),
+    Row("the first page of {page}, of 10,000 or more", "list_executions", "list executions, first page", 2),
+]
+
+
+def read(name: str) -> dict:
+    return json.loads((ROOT / name).read_text())
+
+
+def memory(function: str) -> int:
+    """The function's memory in template.yaml, in MB."""
+    text = (ROOT / "template.yaml").read_text()
+    sizes = [(match.start(), int(match[1])) for match in re.finditer(r"^ +MemorySize: (\d+)$", text, re.M)]
+    place = text.index(f"CodeUri: functions/{function}\n")
+    begin = text.rindex("Type: AWS::Serverless::Function", 0, place)
+    end = text.find("Type: ", place)
+    own = [size for start, size in sizes if begin < start < end]
+    return own[0] if own else sizes[0][1]
+
+
+def access_log_bytes() -> int:
+    """How long a line of the access log is, by its format in template.yaml."""
+    text = (ROOT / "template.yaml").read_text()
+    found = re.search(r"^ +Format: >-\n((?: +[{\"].*\n)+)", text, re.M)
+    if not found:
+        raise SystemExit("template.yaml has no format of the access log")
+    line = " ".join(part.strip() for part in found[1].splitlines())
+    return len(re.sub(r"\$context\.([A-Za-z_.]*[A-Za-z])", lambda match: ACCESS_LOG[match[1]], line)) + 1
+
+
+def dollars(amount: float) -> str:
+    return f"{amount:.2f}"
+
+
+def costs() -> str:
+    """The table of costs."""
+    inputs, growth = read("benches/prices.json"), read("benches/growth.json")
+    measured = read("benches/figures.json")["costs"]
+    price, assumed = inputs["prices"], inputs["assumptions"]
+    largest = {operation["name"]: operation for operation in growth["tables"][-1]["operations"]}
+    line = access_log_bytes()
+    rows = [
+        "| per million | write units | read units | ms billed | log, bytes | API | Lambda | DynamoDB | logs, traces | sum |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for row in ROWS:
+        cost = measured[row.function]
+        size = memory(row.function)
+        # Lambda bills whole milliseconds.
+        billed = math.ceil(cost["cpu_ms"] / (size * assumed["cpus_per_mb"]) + row.round_trips * assumed["dynamodb_ms"])
+        table, index, reads = largest[row.operation]["units"]
+        logged = cost["log_bytes"] + line
+        parts = [
+            price["http_api_request"] * MILLION,
+            (price["lambda_request"] + billed / 1000 * size / 1024 * price["lambda_gb_second"]) * MILLION,
+            ((table + index) * price["write_unit"] + reads * price["read_unit"]) * MILLION,
+            (logged / 1e9 * price["log_gb"] + assumed["traced_share"] * price["trace"]) * MILLION,
+        ]
+        says = row.says.format(page=growth["page"])
+        figures = [f"{table + index:g}", f"{reads:g}", f"{billed} at {size} MB", f"{cost['log_bytes']:.0f} + {line}"]
+        rows.append("| " + " | ".join([says, *figures, *map(dollars, parts), f"**{dollars(sum(parts))}**"]) + " |")
+    return "\n".join(rows)
+
+
+def growth(kind: str, unit: str) -> str:
+    """The table of what grows with the table's size (`tables`) or with a record's (`records`)."""
+    points = read("benches/growth.json")[kind]
+    names = [operation["name"] for operation in points[0]["operations"]]
+    rows = [
+        "| | " + " | ".join(f"{point['size']:,} {unit}" for point in points) + " |",
+        "| --- |" + " --: |" * len(points),
+    ]
+    for index, name in enumerate(names):
+        cells = []
+        for point in points:
+            operation = point["operations"][index]
+            table, indexes, reads = operation["units"]
+            units = " + ".join(f"{count:g}{letter}" for count, letter in [(table + indexes, "w"), (reads, "r")] if count)
+            low, middle, high = operation["ms"]
+            cells.append(f"{units}; {middle:.1f} ms ({low:.1f} to {high:.1f})")
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a table is not up to date")
+    check = parser.parse_args().check
+    tables = {
+        "costs": costs(),
+        "growth-tables": growth("tables", "executions"),
+        "growth-records": growth("records", "KB"),
+    }
+    stale, places = [], 0
+    for name in ["docs/performance.md", "docs/operations.md"]:
+        page = ROOT / name
+        text = new = page.read_text()
+        for table, rows in tables.items():
+            begin, end = f"<!-- {table} -->\n", f"<!-- /{table} -->\n"
+            if begin not in new:
+                continue
+            places += 1
+            before, rest = new.split(begin, 1)
+            _, after = rest.split(end, 1)
+            new = f"{before}{begin}\n{rows}\n\n{end}{after}"
+        if new == text:
+            print(f"ok {name} has the tables that the figures make")
+        elif check:
+            stale.append(name)
+        else:
+            page.write_text(new)
+            print(f"ok {name} is written anew")
+    if places < len(tables):
+        raise SystemExit("a table has no place in the documentation")
+    for name in stale:
+        print(f"FAILED {name} has other tables than the figures make: run python3 tools/tables.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
