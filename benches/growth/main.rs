@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use clap::Parser;
 use reqwest::Method;
 use serde::Serialize;
@@ -119,14 +118,6 @@ impl Samples {
     }
 }
 
-/// A service whose store waits: an emulator with a million executions may take longer than DynamoDB.
-async fn patient() -> Api {
-    let second = Duration::from_secs(1);
-    let timeouts =
-        TimeoutConfig::builder().operation_attempt_timeout(30 * second).operation_timeout(60 * second).build();
-    Api::start_with(|config| config.timeout_config(timeouts)).await
-}
-
 /// Puts executions into the table, aloud.
 async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
     let begun = Instant::now();
@@ -196,14 +187,14 @@ fn tell(what: &str, operations: &[Operation]) {
 async fn run(arguments: &Arguments) -> Result<Figures> {
     let (mut tables, mut records) = (Vec::new(), Vec::new());
     for executions in &arguments.executions {
-        let api = patient().await;
+        let api = Api::start().await;
         let ids = fill(&api, *executions, 0).await;
         let operations = measure(&api, &ids, arguments.samples).await?;
         tell(&format!("{executions} executions"), &operations);
         tables.push(Point { size: ids.len(), operations });
     }
     for kilobytes in &arguments.kilobytes {
-        let api = patient().await;
+        let api = Api::start().await;
         let executions = u32::try_from(arguments.samples).map_err(|error| error.to_string())?;
         let ids = fill(&api, executions, (kilobytes * 1_024).saturating_sub(BESIDES)).await;
         let operations = measure(&api, &ids, arguments.samples).await?;

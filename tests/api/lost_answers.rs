@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::retry::TokenBucket;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -105,7 +106,7 @@ async fn a_lost_request_is_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     for key in KEYS {
         let id = api.execution_in("running").await;
         let (go, held) = oneshot::channel();
@@ -142,7 +143,7 @@ async fn others_write(clock: &MovedClock, store: &Store, id: &str, stretches: u3
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_is_not_applied_twice_however_late_it_comes() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     // By the time it comes its mark has been swept, and the map that it stood in is in use again, or is not.
     for later in 0..8 {
         let id = api.execution_in("running").await;
@@ -186,7 +187,7 @@ async fn a_writer_whose_clock_lags_begins_again_and_is_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unknown() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     let body = json!({ "tool_calls_count": 1 });
     for (stretches, known) in [(1, true), (2, false), (3, false)] {
         // It was applied, and its answer lost.
@@ -231,7 +232,7 @@ async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unk
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_not_told_while_an_earlier_attempt_may_still_be_applied() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     let id = api.execution_in("queued").await;
     let (go, held) = oneshot::channel();
     let (done, applied) = oneshot::channel();
@@ -287,9 +288,34 @@ async fn throttling_is_told_from_an_unknown_outcome() {
     change(&api, &id, &body, None).send().await.assert_error(503, "OUTCOME_UNKNOWN");
 }
 
+/// In a long outage the SDK stops repeating: each repeat that did not help takes 14 of the 500 that a function begins with,
+/// each success gives back one. What is said of the one attempt that is left must be true all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_allowance_for_repeats_a_failure_is_told_as_what_it_is() {
+    let none = || TokenBucket::builder().capacity(0).retry_cost(14).timeout_retry_cost(14).throttling_retry_cost(5);
+    let api = Api::start_with(|config| tests::patient(config).retry_partition(tests::retries(none().build()))).await;
+    let id = api.execution_in("running").await;
+    let body = json!({ "status": "completed" });
+    for (fault, code) in [
+        (Fault::throttled(), "STORE_UNAVAILABLE"),
+        (Fault::DropRequest, "OUTCOME_UNKNOWN"),
+        (Fault::internal(), "OUTCOME_UNKNOWN"),
+        (Fault::drop_answer(), "OUTCOME_UNKNOWN"),
+    ] {
+        assert_eq!(api.record(&id).await["status"], "running");
+        let _ = api.watch.requests();
+        api.proxy.plan([fault]);
+        change(&api, &id, &body, Some("k")).send().await.assert_error(503, code);
+        assert_eq!(api.watch.requests(), ["UpdateItem"]);
+    }
+    // The last one was applied.
+    let repeat = change(&api, &id, &body, Some("k")).send().await;
+    assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_hangs_is_given_up_before_the_function_is() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     let id = api.execution_in("running").await;
     let hang = || Fault::Delay(Duration::from_secs(30));
     let begun = tokio::time::Instant::now();

@@ -67,7 +67,7 @@ async fn one_caller_meets_the_same_faults_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_is_a_loss_a_refusal_or_nothing_as_it_says() {
-    let api = Api::start().await;
+    let api = Api::start_with_timeouts().await;
     for (kind, status, code, applied) in [
         (Kind::Slow, 200, None, Some(true)),
         (Kind::DropRequest, 503, Some("OUTCOME_UNKNOWN"), Some(false)),

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -39,11 +38,7 @@ pub fn tune(config: Builder) -> Builder {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    // The SDK stops repeating when most of a process's requests fail. Here they always do, and a store that does not
-    // repeat is not the one that this is about.
-    let bucket = TokenBucket::unlimited();
-    let partition = RetryPartition::custom("histories").token_bucket(bucket).build();
-    config.timeout_config(timeouts).retry_partition(partition)
+    config.timeout_config(timeouts)
 }
 
 /// A history under way.

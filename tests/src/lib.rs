@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::database::DynamoDb;
 use local::keys::LocalKey;
@@ -89,6 +91,23 @@ pub struct Seed {
     pub bytes: usize,
 }
 
+/// A store that waits for DynamoDB as long as a test may take. With the timeouts of production an emulator that starts, or
+/// a machine that does something else for a second, is a fault that no test planned, and a planned one meets another
+/// request than it was meant for.
+pub fn patient(config: Builder) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(30))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .operation_timeout(Duration::from_secs(90));
+    config.timeout_config(timeouts.build())
+}
+
+/// A client's own allowance for repeats. The SDK's default is one for all clients of a process and a region: 500, of which
+/// a repeat that does not help takes 14, so that some twenty failures of one test would leave all others without repeats.
+pub fn retries(allowance: TokenBucket) -> RetryPartition {
+    RetryPartition::custom("one of the tests").token_bucket(allowance).build()
+}
+
 /// The running service.
 #[derive(Debug)]
 pub struct Api {
@@ -113,12 +132,18 @@ pub struct Api {
 }
 
 impl Api {
-    /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others.
+    /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others. Its store is [`patient`]: faults happen
+    /// where a test plans them, and nowhere else.
     pub async fn start() -> Self {
+        Self::start_with(patient).await
+    }
+
+    /// Starts one whose store has the timeouts of production, for tests in which DynamoDB hangs.
+    pub async fn start_with_timeouts() -> Self {
         Self::start_with(|config| config).await
     }
 
-    /// Starts one whose store calls DynamoDB in another way than in production: with other timeouts, say.
+    /// Starts one whose store calls DynamoDB in a way of its own: with other timeouts, say.
     pub async fn start_with(tune: impl FnOnce(Builder) -> Builder) -> Self {
         // What went wrong inside is in the log and not in an answer: show it where a test fails.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
@@ -134,10 +159,11 @@ impl Api {
         let clock = Arc::new(MovedClock::default());
         let table = format!("ratchet-{}", uuid::Uuid::new_v4());
         // The table is made past the proxy and the watch: what they see is the service's own.
-        let direct = Store::new(database.config(), table.clone(), clock.clone());
+        let direct = Store::new(patient(database.config()), table.clone(), clock.clone());
         direct.make_table().await.expect("a table");
-        let client = aws_sdk_dynamodb::Client::from_conf(database.config().build());
-        let config = tune(DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone()));
+        let client = aws_sdk_dynamodb::Client::from_conf(patient(database.config()).build());
+        let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
+        let config = tune(config.retry_partition(retries(TokenBucket::unlimited())));
         let store = Store::new(config, table.clone(), clock.clone());
         let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
         let services = Services { store: store.clone(), cursors: cursors.clone() };
