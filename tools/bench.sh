@@ -30,6 +30,8 @@ mkdir -p target/bench
 if ! tools/build.sh x86_64 >target/bench/build.log 2>&1; then cat target/bench/build.log; exit 1; fi
 
 if [[ -n $check ]]; then
+  # The peers in Rust stand beside the workspace and use its crate: what that needs more is missing in their Cargo.lock.
+  cargo fetch --quiet --locked --manifest-path benches/peers/rust/Cargo.toml
   # What counts runs in the functions: the bench itself may be slow, and is built already where the tests have run.
   cargo build --quiet --locked --package benches
   exec target/debug/benches "$@"
