@@ -32,8 +32,9 @@ if ! tools/build.sh x86_64 >target/bench/build.log 2>&1; then cat target/bench/b
 if [[ -n $check ]]; then
   # The peers in Rust stand beside the workspace and use its crate: what that needs more is missing in their Cargo.lock.
   cargo fetch --quiet --locked --manifest-path benches/peers/rust/Cargo.toml
-  # What counts runs in the functions: the bench itself may be slow, and is built already where the tests have run.
-  cargo build --quiet --locked --package benches
+  # What counts runs in the functions: the bench itself may be slow. Of the workspace, so that it needs the same features
+  # of others' crates as the tests, and finds those built.
+  cargo build --quiet --locked --workspace --bin benches
   exec target/debug/benches "$@"
 fi
 
