@@ -144,14 +144,16 @@ async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
     ids
 }
 
-/// Measures every operation, one after the other in turns, on executions from all over the table.
-async fn measure(api: &Api, ids: &[ExecutionId], samples: usize) -> Result<Vec<Operation>> {
+/// Measures every operation, one after the other in turns, on executions from all over the table. New ones get as many
+/// bytes of `variables`, so that a page of the newest shows records of that size.
+async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -> Result<Vec<Operation>> {
     let [mut execute, mut status, mut fields, mut get, mut transitions, mut first, mut next] =
         std::array::from_fn(|_| Samples::default());
     for sample in 0..samples {
         let id = ids.get(sample * ids.len() / samples).ok_or("too few executions")?;
         let record = format!("/flows/executions/{id}");
-        let new = json!({ "flow_id": "nightly-report", "trigger_type": "schedule" });
+        let variables = json!({ "text": "x".repeat(bytes) });
+        let new = json!({ "flow_id": "nightly-report", "trigger_type": "scheduled", "variables": variables });
         execute.take(api, Method::POST, "/flows/execute", Some(new)).await?;
         fields.take(api, Method::PATCH, &record, Some(json!({ "tokens_used": 17_000 + sample }))).await?;
         status.take(api, Method::PATCH, &record, Some(json!({ "status": "running" }))).await?;
@@ -189,15 +191,16 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
     for executions in &arguments.executions {
         let api = Api::start().await;
         let ids = fill(&api, *executions, 0).await;
-        let operations = measure(&api, &ids, arguments.samples).await?;
+        let operations = measure(&api, &ids, arguments.samples, 0).await?;
         tell(&format!("{executions} executions"), &operations);
         tables.push(Point { size: ids.len(), operations });
     }
     for kilobytes in &arguments.kilobytes {
         let api = Api::start().await;
         let executions = u32::try_from(arguments.samples).map_err(|error| error.to_string())?;
-        let ids = fill(&api, executions, (kilobytes * 1_024).saturating_sub(BESIDES)).await;
-        let operations = measure(&api, &ids, arguments.samples).await?;
+        let bytes = (kilobytes * 1_024).saturating_sub(BESIDES);
+        let ids = fill(&api, executions, bytes).await;
+        let operations = measure(&api, &ids, arguments.samples, bytes).await?;
         tell(&format!("records of {kilobytes} KB"), &operations);
         records.push(Point { size: *kilobytes, operations });
     }
