@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -304,8 +305,13 @@ MUTATIONS = [
 ]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
+# Three times what all tests take, in seconds.
+LIMIT = 1_200
+
+
+def run(*arguments: str) -> tuple[int | None, str]:
+    """The exit code of these tests, None where they did not end, and what they said."""
+    with subprocess.Popen(
         ["cargo", "test", "--locked", "--no-fail-fast", *arguments],
         cwd=COPY,
         stdin=subprocess.DEVNULL,
@@ -314,7 +320,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
         text=True,
         # Beside the copy and not in it, so that the next mutation builds on this one's work.
         env=os.environ | {"CARGO_TARGET_DIR": str(PLACE / "target"), "CARGO_TERM_COLOR": "never"},
-    )
+        # A group of its own: what hangs is a test, and not the cargo that started it.
+        start_new_session=True,
+    ) as cargo:
+        try:
+            said, _ = cargo.communicate(timeout=LIMIT)
+            return cargo.returncode, said
+        except subprocess.TimeoutExpired:
+            os.killpg(cargo.pid, signal.SIGKILL)
+            return None, cargo.communicate()[0]
+        except KeyboardInterrupt:
+            os.killpg(cargo.pid, signal.SIGKILL)
+            raise
 
 
 def copy_dependencies() -> None:
@@ -358,12 +375,15 @@ def try_one(mutation: Mutation) -> tuple[str, str]:
     file.write_text(original.replace(mutation.old, mutation.new))
     try:
         for arguments in ([*NEAR, mutation.near], ALL) if mutation.near else (ALL,):
-            done = run(*arguments)
-            failed = re.findall(r"^test (\S+) \.\.\. FAILED$", done.stdout, re.M)
+            code, said = run(*arguments)
+            if code is None:
+                # Found, in a way; but whoever makes such a mistake waits for CI and learns nothing.
+                return "HANGS", f"for {LIMIT} seconds"
+            failed = re.findall(r"^test (\S+) \.\.\. FAILED$", said, re.M)
             if failed:
                 return "caught", f"{failed[0]}" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
-            if done.returncode != 0:
-                return "does not build", next((line for line in done.stdout.splitlines() if "error" in line), "?")
+            if code != 0:
+                return "does not build", next((line for line in said.splitlines() if "error" in line), "?")
         return "SURVIVED", ""
     finally:
         file.write_text(original)

@@ -204,6 +204,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
                 Some(next) => {
                     cursors.push((filter.to_owned(), next.to_owned()));
                     cursor = format!("&cursor={next}");
+                    assert!(cursors.len() < 1_000, "the walk does not end");
                 }
                 None => break,
             }
