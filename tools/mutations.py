@@ -293,7 +293,7 @@ MUTATIONS = [
         "functions/update_execution/src/lib.rs",
         "        request.caller.require(Scope::Write)?;\n",
         "        let _ = Scope::Write;\n",
-        "tenants",
+        "update_execution",
     ),
     Mutation(
         "a 413 where DynamoDB says that the item is too large is lost",
