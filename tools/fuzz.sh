@@ -12,6 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 runs="${1:-100000}" seed="${2:-$RANDOM$RANDOM}"
 
 tools/setup-fuzz.sh >/dev/null
+# cargo-fuzz knows no --locked: this fails where fuzz/Cargo.lock does not fit what the workspace depends on.
+cargo fetch --locked --quiet --manifest-path fuzz/Cargo.toml
 echo "fuzz: $runs runs per target, seed $seed"
 .tools/cargo/bin/cargo-fuzz build --sanitizer none
 host="$(rustc --version --verbose | sed -n 's/^host: //p')"
