@@ -10,8 +10,10 @@ say() { echo "setup-bench: $*" >&2; }
 
 tools/setup-venv.sh bench-python bench-fastapi
 for name in bench-python bench-fastapi; do
+  # As at its second start and ever after: the first would compile what it imports.
+  .tools/$name/bin/python -m compileall -q .tools/$name/lib
   .tools/$name/bin/python --version
-  .tools/$name/bin/pip list --disable-pip-version-check --format freeze |
+  .tools/uv/bin/uv pip list --quiet --python .tools/$name/bin/python --format freeze |
     grep -E '^(awslambdaric|boto3|botocore|fastapi|mangum|pydantic|starlette)=='
   # What would be deployed, for its size.
   package="target/bench/${name#bench-}"
