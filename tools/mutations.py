@@ -300,7 +300,7 @@ MUTATIONS = [
         ATTEMPTS,
         'message.to_ascii_lowercase().contains("item size")',
         'message.contains("never said")',
-        "update_execution",
+        "sizes",
     ),
 ]
 
