@@ -28,6 +28,11 @@ async fn make(api: &Api, count: usize, flow: &str, trigger: &str) -> Vec<String>
 
 /// Walks a list by cursor to its end and returns the pages.
 async fn walk(api: &Api, query: &str) -> Vec<Vec<String>> {
+    walk_while(api, query, async || ()).await
+}
+
+/// The same, and something else happens after each page.
+async fn walk_while(api: &Api, query: &str, mut meanwhile: impl AsyncFnMut()) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -36,6 +41,7 @@ async fn walk(api: &Api, query: &str) -> Vec<Vec<String>> {
         assert_eq!(answer.body["page"], pages.len());
         assert_eq!(answer.body["has_more"], !answer.body["next_cursor"].is_null());
         assert!(pages.len() < 200, "the walk does not end");
+        meanwhile().await;
         match answer.body["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return pages,
@@ -148,25 +154,17 @@ async fn a_walk_meets_everything_once_while_executions_are_added_and_changed() {
     let api = Api::start().await;
     for query in ["", "flow_id=f&", "status=pending&", "trigger_type=test&"] {
         let before: HashSet<String> = make(&api, 23, "f", "test").await.into_iter().collect();
-        let mut met: Vec<String> = Vec::new();
-        let mut cursor = String::new();
         let mut steps = 0;
-        loop {
-            let answer = api.get(&format!("{PATH}?{query}page_size=5{cursor}")).await;
-            met.extend(ids(&answer));
-            // Meanwhile: new ones at the top, and writes to some that the walk has yet to meet.
+        let meanwhile = async || {
+            // New ones at the top, and writes to some that the walk has yet to meet.
             let body = json!({ "flow_id": "f", "trigger_type": "test" });
             join_all((0..3).map(|_| api.execute(&body))).await;
             for id in before.iter().take(4) {
                 api.patch(&format!("{PATH}/{id}"), &json!({ "tokens_used": steps })).await.assert_status(200);
             }
             steps += 1;
-            assert!(steps < 200, "the walk does not end");
-            match answer.body["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => break,
-            }
-        }
+        };
+        let met = walk_while(&api, &format!("{query}page_size=5"), meanwhile).await.concat();
         let unique: HashSet<&String> = met.iter().collect();
         assert_eq!(unique.len(), met.len(), "{query}: something came twice");
         assert!(before.iter().all(|id| unique.contains(id)), "{query}: something was missed");
