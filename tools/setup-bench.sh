@@ -8,10 +8,9 @@ root="$PWD"
 
 say() { echo "setup-bench: $*" >&2; }
 
-tools/setup-venv.sh bench-python bench-fastapi
+# Compiled, so that a process is measured as at its second start and ever after: the first would compile what it imports.
+UV_COMPILE_BYTECODE=1 tools/setup-venv.sh bench-python bench-fastapi
 for name in bench-python bench-fastapi; do
-  # As at its second start and ever after: the first would compile what it imports.
-  .tools/$name/bin/python -m compileall -q .tools/$name/lib
   .tools/$name/bin/python --version
   .tools/uv/bin/uv pip list --quiet --python .tools/$name/bin/python --format freeze |
     grep -E '^(awslambdaric|boto3|botocore|fastapi|mangum|pydantic|starlette)=='
@@ -20,7 +19,6 @@ for name in bench-python bench-fastapi; do
   rm -rf "$package"
   mkdir -p "$package"
   cp -r .tools/$name/lib/python3*/site-packages/. benches/peers/python/. "$package"
-  rm -rf "$package"/{pip,setuptools,pkg_resources,_distutils_hack,pip-*,setuptools-*,distutils-precedence.pth}
   find "$package" -name __pycache__ -exec rm -rf {} +
 done
 
