@@ -310,7 +310,7 @@ LIMIT = 1_200
 
 
 def run(*arguments: str) -> tuple[int | None, str]:
-    """The exit code of these tests, None where they did not end, and what they said."""
+    """The exit code of these tests and what they said; None and nothing where they did not end."""
     with subprocess.Popen(
         ["cargo", "test", "--locked", "--no-fail-fast", *arguments],
         cwd=COPY,
@@ -327,11 +327,10 @@ def run(*arguments: str) -> tuple[int | None, str]:
             said, _ = cargo.communicate(timeout=LIMIT)
             return cargo.returncode, said
         except subprocess.TimeoutExpired:
-            os.killpg(cargo.pid, signal.SIGKILL)
-            return None, cargo.communicate()[0]
-        except KeyboardInterrupt:
-            os.killpg(cargo.pid, signal.SIGKILL)
-            raise
+            return None, ""
+        finally:
+            if cargo.poll() is None:
+                os.killpg(cargo.pid, signal.SIGKILL)
 
 
 def copy_dependencies() -> None:
