@@ -6,13 +6,17 @@
 
 #[path = "../../tests/src/canaries.rs"]
 mod canaries;
+#[allow(dead_code, reason = "it has what the tests of the API need, too")]
+#[path = "../../tests/src/coverage.rs"]
+mod coverage;
 #[allow(dead_code, reason = "it has what other tests with a service of their own need, too")]
 mod service;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use canaries::{CANARY, Planted, accepted, complaint, execute, headers, refused};
+use canaries::{CANARY, Planted, accepted, called, complaint, execute, headers, refused};
+use coverage::assert_covers;
 use local::database::DynamoDb;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -81,7 +85,8 @@ async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_of_
 
     assert_eq!(caller.send(&execute(0)).await, 200);
     let id = caller.running().await;
-    for planted in accepted(&id).iter().chain(&refused(&id)) {
+    let (well_formed, refused) = (accepted(&id), refused(&id));
+    for planted in well_formed.iter().chain(&refused) {
         let mut status = caller.send(planted).await;
         for _ in 0..5 {
             // On a machine that is busy with other things DynamoDB is too slow for the largest of these.
@@ -100,14 +105,10 @@ async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_of_
     caller.service.kill();
     let log = log.join().expect("a log");
     let logged = |what: &str| log.iter().filter(|line| line.contains(what)).count();
-    for operation in [
-        "execute_flow",
-        "list_executions",
-        "get_execution",
-        "update_execution",
-        "update_execution_status",
-        "list_transitions",
-    ] {
+    let operations = called(well_formed.iter().chain([&execute(0)]));
+    assert_covers("the canaries that the development server accepts", &operations);
+    assert_covers("the canaries that the development server refuses", called(&refused));
+    for operation in operations {
         assert!(logged(&format!("operation=\"{operation}\"")) >= 3, "{operation}: {log:#?}");
     }
     assert!(logged("the store is not available") >= 6, "{log:#?}");

@@ -38,6 +38,15 @@ const OBJECTS: [(Operation, &str, &str); 8] = [
 ];
 
 impl Operation {
+    /// Its id in the OpenAPI document.
+    fn id(self) -> &'static str {
+        match self {
+            Execute => "execute_flow",
+            Update => "update_execution",
+            UpdateStatus => "update_execution_status",
+        }
+    }
+
     /// A body that is accepted, with `members` (as JSON text, or none) besides.
     fn body(self, members: &str) -> String {
         let required = match self {

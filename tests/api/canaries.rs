@@ -8,10 +8,21 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
 use shared::auth::{ApiKey, KeyRecord, Scopes};
-use tests::canaries::{CANARY, Planted, accepted, complaint, execute, headers, refused};
+use tests::canaries::{CANARY, NO_ROUTE, Planted, accepted, called, complaint, execute, headers, refused};
+use tests::coverage::assert_covers;
 use tests::proxy::Fault;
 use tests::{Api, KEY};
 use tracing::level_filters::LevelFilter;
+
+#[test]
+fn every_operation_is_sent_canaries_that_it_accepts_and_canaries_that_it_refuses() {
+    let id = "00000000-0000-4000-8000-000000000000";
+    assert_covers(
+        "`execute` and `accepted` of tests/src/canaries.rs",
+        called(&[&[execute(0)][..], &accepted(id)].concat()),
+    );
+    assert_covers("`refused` of tests/src/canaries.rs", called(&refused(id)));
+}
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -26,6 +37,9 @@ impl Write for Lines {
         Ok(())
     }
 }
+
+/// In the place of an operation, for the requests whose faults strike the authorizer.
+const AUTHORIZER: &str = "authorizer";
 
 /// The service, the keys that it knows, and what came of the requests so far.
 struct Search {
@@ -176,29 +190,25 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
         }
         // The authorizer's own request.
         search.api.proxy.plan((0..3).map(|_| fault()));
-        let get = Planted { name: "authorizer", ..accepted(&id)[0].clone() };
+        let get = Planted { name: AUTHORIZER, ..accepted(&id)[0].clone() };
         let status = search.send(&get, &table_key).await;
         assert!([403, 500].contains(&status), "{name}: authorizer: {status}");
         search.drain().await;
     }
 
     println!("{:#?}", search.met);
-    for operation in [
-        "execute_flow",
-        "list_executions",
-        "get_execution",
-        "update_execution",
-        "update_execution_status",
-        "list_transitions",
-    ] {
+    let operations: Vec<&str> =
+        search.met.keys().copied().filter(|name| ![NO_ROUTE, AUTHORIZER].contains(name)).collect();
+    assert_covers("the requests with canaries", &operations);
+    for operation in operations {
         let met: BTreeSet<u16> = search.met[operation].keys().copied().collect();
         assert!([200, 403, 500, 503].iter().all(|status| met.contains(status)), "{operation} answered {met:?}");
     }
-    assert!(search.met["authorizer"].contains_key(&500), "{:?}", search.met);
+    assert!(search.met[AUTHORIZER].contains_key(&500), "{:?}", search.met);
 
     let log = String::from_utf8(lines.0.lock().expect("no test panics while it holds this").clone()).expect("UTF-8");
     let logged = |what: &str| log.lines().filter(|line| line.contains(what)).count();
-    for operation in search.met.keys().filter(|name| **name != "no route") {
+    for operation in search.met.keys().filter(|name| **name != NO_ROUTE) {
         assert!(logged(&format!("\"{operation}\"")) > 10, "{operation} is not in the log");
     }
     assert!(logged("\"ERROR\"") > 10 && logged("\"WARN\"") > 10, "the faults are not in the log");

@@ -4,6 +4,7 @@
 mod bad_input;
 mod canaries;
 mod capacity;
+mod coverage;
 mod drift;
 mod events;
 mod execute_flow;

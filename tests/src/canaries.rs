@@ -3,15 +3,20 @@
 //!
 //! `local/tests/canaries.rs` includes this file, too: nothing in it may be of this crate.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 /// In every text of a caller's.
 pub const CANARY: &str = "canary-7f3a";
 
+/// In the place of an operation, where a request calls none.
+pub const NO_ROUTE: &str = "no route";
+
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Planted {
-    /// What it is for, and which operation it calls.
+    /// The operation that it calls, or [`NO_ROUTE`].
     pub name: &'static str,
     /// The method.
     pub method: &'static str,
@@ -164,9 +169,15 @@ pub fn refused(id: &str) -> Vec<Planted> {
             format!("/flows/executions?cursor={CANARY}&{CANARY}={CANARY}&page={CANARY}"),
             422,
         ),
-        Planted::new("no route", "GET", format!("/{CANARY}/{CANARY}"), 404),
-        Planted::new("no route", "DELETE", format!("/flows/executions/{id}?{CANARY}"), 404),
+        Planted::new(NO_ROUTE, "GET", format!("/{CANARY}/{CANARY}"), 404),
+        Planted::new(NO_ROUTE, "DELETE", format!("/flows/executions/{id}?{CANARY}"), 404),
     ]
+}
+
+/// The operations that requests call.
+#[must_use]
+pub fn called<'a>(planted: impl IntoIterator<Item = &'a Planted>) -> BTreeSet<&'static str> {
+    planted.into_iter().map(|planted| planted.name).filter(|name| *name != NO_ROUTE).collect()
 }
 
 /// What is wrong with an answer, if its text shows something that it must not. What a caller sent is shown to that caller

@@ -4,6 +4,8 @@ use local::routes::{ROUTES, Services};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::response::Response;
+use tests::BASE;
+use tests::coverage::{assert_covers, assert_covers_those, operations};
 
 use super::{Execute, OPERATIONS, Operation, Update, UpdateStatus, World, call, running};
 
@@ -118,7 +120,13 @@ async fn an_idempotency_key_has_1_to_255_visible_characters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
     let world = World::start().await;
-    for operation in [Update, UpdateStatus] {
+    let conditional = [Update, UpdateStatus];
+    assert_covers_those(
+        "those that read If-Match",
+        |operation| operation.headers.contains("if-match"),
+        conditional.map(Operation::id),
+    );
+    for operation in conditional {
         for tags in [
             &b""[..],
             b"2",
@@ -162,11 +170,17 @@ async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_the_body_and_in_the_headers_are_told_together() {
     let world = World::start().await;
-    for (operation, body, problems) in [
+    let mistakes = [
         (Execute, "{}", &["body.flow_id: missing", "body.trigger_type: missing"][..]),
         (Update, r#"{"tokens_used":-1,"x":1}"#, &["body.tokens_used: greater_than_equal", "body.x: extra_forbidden"]),
         (UpdateStatus, r#"{"status":"running"}"#, &["body.status: enum"]),
-    ] {
+    ];
+    assert_covers_those(
+        "the mistakes in bodies and headers",
+        |operation| operation.method != "GET",
+        mistakes.map(|(operation, ..)| operation.id()),
+    );
+    for (operation, body, problems) in mistakes {
         let send = world.call(operation).header("content-type", "application/json").header("if-match", "2");
         let answer = send.header("idempotency-key", "a b").body(body).send().await;
         let mut expected = problems.to_vec();
@@ -204,15 +218,10 @@ async fn a_refused_request_is_named_as_its_caller_named_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bytes_in_a_header_break_an_answer() {
     let world = World::start().await;
-    let paths = [
-        (Method::GET, format!("/flows/executions/{}", world.id)),
-        (Method::GET, "/flows/executions".to_owned()),
-        (Method::GET, format!("/executions/{}/transitions", world.id)),
-        // Refused whatever the headers say, so that the execution stays as it is.
-        (Method::POST, "/flows/execute".to_owned()),
-        (Method::PATCH, format!("/flows/executions/{}", world.id)),
-        (Method::PATCH, format!("/executions/{}", world.id)),
-    ];
+    let paths = operations().into_iter().map(|operation| {
+        let path = operation.path.strip_prefix(BASE).expect("a path of the API").replace("{execution_id}", &world.id);
+        (operation.method.parse::<Method>().expect("a method"), path)
+    });
     let hostile: [&[u8]; 6] =
         [b"\xff\xfe\x80", "é😀".as_bytes(), b"\xc3", b"\"\\\t\"", &[b'x'; 8_000], b"${jndi:x}%00%0d%0a{{}}"];
     for (method, path) in paths {
@@ -233,6 +242,7 @@ async fn no_bytes_in_a_header_break_an_answer() {
             for value in hostile {
                 let mut send = world.api.request(method.clone(), &path).header(header, value);
                 if method != Method::GET {
+                    // Refused whatever the headers say, so that the execution stays as it is.
                     send = send.body(r#"{"unknown":1}"#);
                 }
                 let answer = send.send().await;
@@ -282,7 +292,7 @@ async fn the_name_of_a_header_counts_in_any_case() {
         let title: Vec<String> = name.split('-').map(|part| part[..1].to_uppercase() + &part[1..]).collect();
         [name.to_owned(), name.to_uppercase(), title.join("-")]
     };
-    for (operation, name, value, status) in [
+    let headers = [
         ("execute_flow", "content-type", "text/plain", 415),
         ("execute_flow", "idempotency-key", "a b", 422),
         ("update_execution", "content-type", "text/plain", 415),
@@ -291,8 +301,11 @@ async fn the_name_of_a_header_counts_in_any_case() {
         ("update_execution_status", "if-match", "\"9\"", 412),
         ("update_execution_status", "idempotency-key", "", 422),
         ("get_execution", "if-none-match", "\"2\"", 304),
+        ("list_executions", "x-correlation-id", "run-7", 200),
         ("list_transitions", "x-correlation-id", "run-7", 200),
-    ] {
+    ];
+    assert_covers("the headers whose names are tried in any case", headers.map(|(operation, ..)| operation));
+    for (operation, name, value, status) in headers {
         let body = match operation {
             "execute_flow" => Execute.body(""),
             "update_execution" => Update.body(""),
@@ -352,14 +365,9 @@ async fn an_event_without_its_parts_is_answered() {
     world.assert_untouched().await;
 }
 
-/// The operations by their names in this module, so that a new one is not forgotten here.
+/// What is tried on each of [`OPERATIONS`] is tried on all that there are.
 #[test]
 fn every_route_with_a_body_is_tried() {
-    let writing: Vec<&str> = ROUTES.iter().filter(|route| route.method != "GET").map(|route| route.operation).collect();
-    let tried = OPERATIONS.map(|operation| match operation {
-        Operation::Execute => "execute_flow",
-        Operation::Update => "update_execution",
-        Operation::UpdateStatus => "update_execution_status",
-    });
-    assert_eq!(writing, tried);
+    let writes = OPERATIONS.map(Operation::id);
+    assert_covers_those("OPERATIONS of tests/api/bad_input.rs", |operation| operation.method != "GET", writes);
 }

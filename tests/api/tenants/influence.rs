@@ -1,7 +1,7 @@
 //! What one organization does leaves nothing in what another is answered: a scenario is run with and without a busy
 //! neighbour, and its answers are the same to the byte, but for ids and times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -10,7 +10,8 @@ use shared::clock::Timestamp;
 use shared::execution::TriggerType;
 use shared::request::list::Filter;
 use shared::status::Status;
-use tests::{Answer, Api, text};
+use tests::coverage::{assert_covers, operations};
+use tests::{Answer, Api, BASE, text};
 
 use super::{field, id_of};
 
@@ -21,6 +22,7 @@ struct Transcript<'a> {
     organization: &'a str,
     ids: BTreeMap<String, String>,
     lines: Vec<String>,
+    called: BTreeSet<String>,
 }
 
 impl Transcript<'_> {
@@ -30,6 +32,9 @@ impl Transcript<'_> {
         let call = body.into_iter().fold(call, tests::Call::json);
         let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
         let answer = call.send().await;
+        let whole = format!("{BASE}{path}");
+        self.called
+            .extend(operations().into_iter().filter(|one| one.is_called_by(method.as_str(), &whole)).map(|one| one.id));
         let mut text = format!("{method} {path} {body:?}\n{} {}", answer.status, answer.text);
         let mut headers: Vec<String> = answer
             .headers
@@ -142,7 +147,8 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
 /// Runs the scenario for the organization of `key`; between its steps a neighbour may be busy.
 async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec<String> {
     let api = Api::start().await;
-    let mut transcript = Transcript { api: &api, key, organization, ids: BTreeMap::new(), lines: Vec::new() };
+    let mut transcript =
+        Transcript { api: &api, key, organization, ids: BTreeMap::new(), lines: Vec::new(), called: BTreeSet::new() };
     let (mut ids, mut cursors, mut step) = (Vec::new(), Vec::new(), 0);
     macro_rules! disturbed {
         () => {
@@ -222,6 +228,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
         assert_eq!(text(&record.body["organization_id"]), organization);
         transcript.send(Method::GET, &format!("/executions/{id}/transitions"), &[], None).await;
     }
+    assert_covers("the scenario beside a busy neighbour", &transcript.called);
     assert!(!cursors.is_empty(), "no list had a second page");
     transcript.lines
 }

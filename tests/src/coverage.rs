@@ -1,0 +1,102 @@
+//! What there is, and whether a list that is written by hand has all of it: the operations of `openapi/openapi.json`, and
+//! the functions, which are the folders of `functions/`. Without this a list that lacks a new one would pass, and nothing
+//! would say that the new one is not tried.
+//!
+//! There is no list of what may be missing: everything is tried everywhere. `tools/inventory.py` is the same for Python.
+//!
+//! `local/tests/canaries.rs` includes this file, too: nothing in it may be of this crate.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// An operation, as the OpenAPI document has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Its id: the name of its function.
+    pub id: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The whole path, with parameters in braces.
+    pub path: String,
+    /// The headers that it reads, in lower case.
+    pub headers: BTreeSet<String>,
+}
+
+impl Operation {
+    /// Whether a request calls it; the path may have a query.
+    #[must_use]
+    pub fn is_called_by(&self, method: &str, path: &str) -> bool {
+        let path = path.split('?').next().unwrap_or_default();
+        let (pattern, path): (Vec<&str>, Vec<&str>) = (self.path.split('/').collect(), path.split('/').collect());
+        let fits = |(pattern, part): (&&str, &&str)| pattern == part || pattern.starts_with('{') && !part.is_empty();
+        self.method == method && pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
+    }
+}
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every operation.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let text = std::fs::read_to_string(root().join("openapi/openapi.json")).expect("openapi/openapi.json");
+    let document: Value = serde_json::from_str(&text).expect("JSON in openapi/openapi.json");
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let headers = parameters.filter(|parameter| parameter["in"] == "header");
+            operations.push(Operation {
+                id: operation["operationId"].as_str().expect("an operationId").to_owned(),
+                method: method.to_uppercase(),
+                path: path.clone(),
+                headers: headers.filter_map(|header| Some(header["name"].as_str()?.to_lowercase())).collect(),
+            });
+        }
+    }
+    assert!(!operations.is_empty(), "openapi/openapi.json has no operation");
+    operations
+}
+
+/// The names of the functions.
+#[must_use]
+pub fn functions() -> BTreeSet<String> {
+    let folders = std::fs::read_dir(root().join("functions")).expect("functions/");
+    let folders = folders.map(|folder| folder.expect("a folder")).filter(|folder| folder.path().is_dir());
+    folders.map(|folder| folder.file_name().into_string().expect("a name in UTF-8")).collect()
+}
+
+/// What a list lacks of what there is, and what it has that there is not, by name; `None` if it is complete.
+#[must_use]
+pub fn gaps(list: &str, there_are: &BTreeSet<String>, listed: &BTreeSet<String>) -> Option<String> {
+    let names = |some: &BTreeSet<String>, others| some.difference(others).cloned().collect::<Vec<_>>().join(", ");
+    let (missing, unknown) = (names(there_are, listed), names(listed, there_are));
+    let told = [("missing", missing), ("unknown", unknown)];
+    let told: Vec<String> =
+        told.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {names}")).collect();
+    (!told.is_empty()).then(|| format!("{list}: {}", told.join("; ")))
+}
+
+/// Ends the test unless a list has every operation and nothing else, whatever the order and however often.
+#[track_caller]
+pub fn assert_covers(list: &str, listed: impl IntoIterator<Item: AsRef<str>>) {
+    assert_covers_those(list, |_| true, listed);
+}
+
+/// The same for the operations of a kind.
+#[track_caller]
+pub fn assert_covers_those(
+    list: &str,
+    which: impl Fn(&Operation) -> bool,
+    listed: impl IntoIterator<Item: AsRef<str>>,
+) {
+    let there_are = operations().into_iter().filter(which).map(|operation| operation.id).collect();
+    let listed = listed.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    let gaps = gaps(list, &there_are, &listed);
+    assert!(gaps.is_none(), "{}", gaps.unwrap_or_default());
+}
