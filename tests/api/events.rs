@@ -1,150 +1,25 @@
 //! `events/`: what API Gateway sends, one file per function and outcome, for `sam local invoke`. Here each goes through
-//! its function, so that none can rot.
+//! its function, so that none can rot. What each is answered, and after which others, is in `events/cases.json`.
 //!
 //! They tell one story. The id of an execution that is made with an Idempotency-Key follows from the key, so that
 //! `execute_flow.accepted` makes the very execution that the other events name: no event has to be rewritten to be used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use local::routes::{BASE, ROUTES, Route, Services};
 use serde_json::{Value, json};
 use shared::auth::{ApiKey, KeyRecord, Scopes};
+use tests::cases::{FILE, cases};
+pub use tests::coverage::{functions, root};
 use tests::{Api, text};
-
-/// The execution that `execute_flow.accepted` makes.
-const ID: &str = "3f6a5c7d-e923-898a-a456-cd905c46a690";
-
-const ACCEPTED: &str = "execute_flow.accepted";
-const RUNNING: &str = "update_execution.running";
-
-/// An event, what must have happened before it, and the answer to it.
-struct Case {
-    event: &'static str,
-    after: &'static [&'static str],
-    status: u16,
-    /// What the body must hold; it may hold more.
-    body: Value,
-}
-
-/// One case per file. The authorizer's answers count as 200 and 403, which is what API Gateway makes of them.
-fn cases() -> Vec<Case> {
-    let case = |event, after, status, body| Case { event, after, status, body };
-    let refusal = |code: &str| json!({ "error_code": code });
-    vec![
-        case(
-            "authorizer.known_key",
-            &[],
-            200,
-            json!({
-                "isAuthorized": true,
-                "context": { "organization_id": "acme", "key_id": "0123456789abcdef", "scopes": "read,write" },
-            }),
-        ),
-        case("authorizer.unknown_key", &[], 403, json!({ "isAuthorized": false, "context": {} })),
-        case(
-            ACCEPTED,
-            &[],
-            200,
-            json!({
-                "execution": {
-                    "id": ID,
-                    "flow_id": "nightly-report",
-                    "organization_id": "acme",
-                    "status": "pending",
-                    "priority": "high",
-                    "variables": { "day": "2026-01-01", "rate": 1.0 },
-                    "max_retries": 2,
-                    "scheduled_at": "2026-01-02T03:00:00.000Z",
-                },
-                "message": "Execution 1 of flow nightly-report accepted",
-            }),
-        ),
-        case(
-            "execute_flow.accepted_base64",
-            &[],
-            200,
-            json!({ "execution": { "trigger_type": "webhook", "metadata": { "requested_by": "Zoë" } } }),
-        ),
-        case(
-            "execute_flow.invalid",
-            &[],
-            422,
-            json!({
-                "detail": [
-                    { "loc": ["body", "flow_id"], "type": "string_too_short" },
-                    { "loc": ["body", "trigger_type"], "type": "enum" },
-                    { "loc": ["body", "timeout_seconds"], "type": "greater_than_equal" },
-                    { "loc": ["body", "priorty"], "type": "extra_forbidden" },
-                ],
-            }),
-        ),
-        case("execute_flow.key_reused", &[ACCEPTED], 422, refusal("IDEMPOTENCY_KEY_REUSED")),
-        case("get_execution.found", &[ACCEPTED], 200, json!({ "id": ID, "status": "pending" })),
-        case("get_execution.not_found", &[ACCEPTED], 404, refusal("EXECUTION_NOT_FOUND")),
-        case("get_execution.not_modified", &[ACCEPTED], 304, Value::Null),
-        case(
-            "list_executions.foreign_cursor",
-            &[ACCEPTED],
-            422,
-            json!({ "detail": [{ "loc": ["query", "cursor"], "type": "value_error" }] }),
-        ),
-        case(
-            "list_executions.page",
-            &[ACCEPTED],
-            200,
-            json!({ "executions": [{ "id": ID }], "total_count": 1, "page_size": 10, "has_more": false }),
-        ),
-        case(
-            "list_transitions.found",
-            &[ACCEPTED, RUNNING],
-            200,
-            json!({ "execution_id": ID, "transitions": [{ "from": "pending", "to": "running", "version": 2 }] }),
-        ),
-        case("list_transitions.not_found", &[ACCEPTED], 404, refusal("EXECUTION_NOT_FOUND")),
-        case(
-            "update_execution.completed",
-            &[ACCEPTED, RUNNING],
-            200,
-            json!({ "id": ID, "status": "completed", "tokens_used": 18250, "final_output": { "pages": 12 } }),
-        ),
-        case("update_execution.not_allowed", &[ACCEPTED], 400, refusal("INVALID_STATUS_TRANSITION")),
-        case("update_execution.outdated", &[ACCEPTED], 412, refusal("PRECONDITION_FAILED")),
-        case(RUNNING, &[ACCEPTED], 204, Value::Null),
-        case(
-            "update_execution_status.cancelled",
-            &[ACCEPTED, RUNNING],
-            200,
-            json!({
-                "success": true,
-                "execution_id": ID,
-                "previous_status": "running",
-                "current_status": "cancelled",
-            }),
-        ),
-        case("update_execution_status.forbidden", &[ACCEPTED, RUNNING], 403, refusal("FORBIDDEN")),
-        case("update_execution_status.not_running", &[ACCEPTED], 400, refusal("INVALID_STATUS_TRANSITION")),
-    ]
-}
-
-/// The repository's root.
-pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The names of the functions: of the folders under `functions/`.
-pub fn functions() -> BTreeSet<String> {
-    let folders = std::fs::read_dir(root().join("functions")).expect("functions/");
-    let folders = folders.map(|folder| folder.expect("a folder")).filter(|folder| folder.path().is_dir());
-    folders.map(|folder| folder.file_name().into_string().expect("a name in UTF-8")).collect()
-}
 
 /// The texts of the events, by their file names without `.json`.
 pub fn events() -> BTreeMap<String, String> {
     let files = std::fs::read_dir(root().join("events")).expect("events/");
     files
-        .map(|file| {
-            let path = file.expect("a file").path();
+        .map(|file| file.expect("a file").path())
+        .filter(|path| !path.ends_with(FILE))
+        .map(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8").to_owned();
             let name = name.strip_suffix(".json").unwrap_or_else(|| panic!("events/{name} is no JSON file"));
             (name.to_owned(), std::fs::read_to_string(&path).expect("a readable file"))
@@ -209,17 +84,18 @@ fn holds(actual: &Value, expected: &Value) -> bool {
 async fn every_event_gets_the_answer_that_its_name_promises() {
     let events = events();
     let cases = cases();
-    let expected: BTreeSet<&str> = cases.iter().map(|case| case.event).collect();
+    let expected: BTreeSet<&str> = cases.iter().map(|case| case.event.as_str()).collect();
+    assert_eq!(cases.len(), expected.len(), "events/cases.json has an event twice");
     let present: BTreeSet<&str> = events.keys().map(String::as_str).collect();
-    assert_eq!(present, expected, "the files in events/ and the cases of this test");
+    assert_eq!(present, expected, "the files in events/ and the cases of events/cases.json");
     for case in cases {
         let api = Api::start().await;
         put_known_key(&api).await;
-        for earlier in case.after {
-            let (status, body) = run(&api, earlier, &events[*earlier]).await;
+        for earlier in &case.after {
+            let (status, body) = run(&api, earlier, &events[earlier]).await;
             assert!(status < 300, "{earlier} before {}: {status} {body}", case.event);
         }
-        let (status, body) = run(&api, case.event, &events[case.event]).await;
+        let (status, body) = run(&api, &case.event, &events[&case.event]).await;
         assert_eq!(status, case.status, "{}: {body}", case.event);
         assert!(holds(&body, &case.body), "{}: {body}\ndoes not hold\n{}", case.event, case.body);
     }
@@ -239,7 +115,7 @@ fn every_function_has_an_event_that_succeeds_and_one_that_is_refused() {
     // The statuses are what the functions answer: `every_event_gets_the_answer_that_its_name_promises`.
     for function in functions() {
         let statuses: Vec<u16> =
-            cases().iter().filter(|case| function_of(case.event) == function).map(|case| case.status).collect();
+            cases().iter().filter(|case| function_of(&case.event) == function).map(|case| case.status).collect();
         assert!(statuses.iter().any(|status| *status < 300), "events/ has no success of {function}");
         assert!(statuses.iter().any(|status| *status >= 400), "events/ has no refusal of {function}");
     }

@@ -6,6 +6,7 @@
 #![expect(clippy::must_use_candidate, reason = "an assertion is made for its panic")]
 
 pub mod canaries;
+pub mod cases;
 pub mod coverage;
 pub mod proxy;
 pub mod seeded;

@@ -1,0 +1,46 @@
+//! `events/cases.json`: what each event of `events/` is answered, and what must have happened before it. The tests of the
+//! events, `tests/e2e/run_events.py` and the bench all read it, so that none of them tells another story.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::coverage::root;
+use crate::text;
+
+/// The file of the cases, beside the events.
+pub const FILE: &str = "cases.json";
+
+/// An event, what must have happened before it, and the answer to it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The event: its file's name without `.json`.
+    pub event: String,
+    /// The events that came before it, in this order and no others: what it finds in the table.
+    pub after: Vec<String>,
+    /// The answer's status. The authorizer's answers count as 200 and 403, which is what API Gateway makes of them.
+    pub status: u16,
+    /// What the body must hold; it may hold more.
+    pub body: Value,
+}
+
+/// Every case.
+pub fn cases() -> Vec<Case> {
+    let file = std::fs::read_to_string(root().join("events").join(FILE)).expect("events/cases.json");
+    let cases: Vec<Value> = serde_json::from_str(&file).expect("a list in events/cases.json");
+    cases
+        .iter()
+        .map(|case| {
+            let members: BTreeSet<&str> =
+                case.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(members, ["after", "body", "event", "status"].into(), "events/cases.json: {case}");
+            let status = case["status"].as_u64().and_then(|status| status.try_into().ok());
+            Case {
+                event: text(&case["event"]),
+                after: case["after"].as_array().expect("a list of events").iter().map(text).collect(),
+                status: status.unwrap_or_else(|| panic!("events/cases.json: no status: {case}")),
+                body: case["body"].clone(),
+            }
+        })
+        .collect()
+}
