@@ -1,4 +1,5 @@
-"""Runs events/*.json through the built functions, each as Lambda starts it, with DynamoDB Local behind them.
+"""Runs events/*.json through the built functions, each as Lambda starts it, with DynamoDB Local behind them. What each is
+answered, and after which others, is in events/cases.json.
 
     python run_events.py rie    in AWS's runtime interface emulator, without a container
     python run_events.py sam    by `sam local invoke` in a container, then one story by `sam local start-api`
@@ -21,6 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -30,38 +32,8 @@ from stack import ARCHITECTURE, REGION, ROOT, SAM, free_port, logical_id
 
 BUILD = ROOT / ".aws-sam" / "build"
 EVENTS = ROOT / "events"
+CASES_FILE = "cases.json"
 CURSOR_KEY = "a secret of this run, long enough to be one"
-
-# Each story on a table of its own: the events in an order in which they can happen, and their answers. For the
-# authorizer, what API Gateway makes of its answer.
-STORIES = [
-    [
-        ("authorizer.known_key", 200),
-        ("authorizer.unknown_key", 403),
-        ("execute_flow.accepted", 200),
-        ("execute_flow.key_reused", 422),
-        ("execute_flow.invalid", 422),
-        ("get_execution.found", 200),
-        ("get_execution.not_modified", 304),
-        ("get_execution.not_found", 404),
-        ("list_executions.page", 200),
-        ("list_executions.foreign_cursor", 422),
-        ("update_execution.not_allowed", 400),
-        ("update_execution.outdated", 412),
-        ("update_execution_status.not_running", 400),
-        ("update_execution.running", 204),
-        ("list_transitions.found", 200),
-        ("list_transitions.not_found", 404),
-        ("update_execution_status.forbidden", 403),
-        ("update_execution.completed", 200),
-        ("execute_flow.accepted_base64", 200),
-    ],
-    [
-        ("execute_flow.accepted", 200),
-        ("update_execution.running", 204),
-        ("update_execution_status.cancelled", 200),
-    ],
-]
 
 # The variables that a function cannot start without.
 NEEDED = {"RATCHET_TABLE": None, "AWS_REGION": None, "RATCHET_CURSOR_KEY": "list_executions"}
@@ -71,6 +43,60 @@ Invoke = Callable[[str, dict], dict]
 
 def event(name: str) -> dict:
     return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+@dataclass(frozen=True)
+class Case:
+    """An event, what must have happened before it, in this order, and the answer to it."""
+
+    event: str
+    after: list[str]
+    # For the authorizer, what API Gateway makes of its answer.
+    status: int
+    # What the body must hold; it may hold more.
+    body: object
+
+    @property
+    def function(self) -> str:
+        return self.event.split(".")[0]
+
+    @property
+    def writes(self) -> bool:
+        return self.status < 300 and event(self.event)["requestContext"]["http"]["method"] != "GET"
+
+
+def cases() -> list[Case]:
+    found = [Case(**case) for case in json.loads((EVENTS / CASES_FILE).read_text())]
+    told = {case.event for case in found}
+    present = {path.stem for path in EVENTS.glob("*.json") if path.name != CASES_FILE}
+    if told != present:
+        sys.exit(f"run_events: events/ and events/{CASES_FILE} differ: {', '.join(sorted(told ^ present))}")
+    return found
+
+
+def stories_of(cases: list[Case]) -> list[list[Case]]:
+    """The events in orders in which they can happen, each order on a table of its own, as few as there can be.
+
+    A story is a way of writes as far as it goes. What writes nothing is told in the longest story that it fits into, where
+    what it comes after has happened and nothing else.
+    """
+    named = {case.event: case for case in cases}
+    ways = {(*case.after, case.event) if case.writes else tuple(case.after) for case in cases}
+    whole = [way for way in ways if not any(other != way and other[: len(way)] == way for other in ways)]
+    left = [case for case in cases if not case.writes]
+    stories = []
+    for way in sorted(whole, key=lambda way: (-len(way), way)):
+        story = []
+        for place in range(len(way) + 1):
+            story += [case for case in left if tuple(case.after) == way[:place]]
+            left = [case for case in left if case not in story]
+            story += [named[event] for event in way[place : place + 1]]
+        stories.append(story)
+    return stories
+
+
+CASES = cases()
+STORIES = stories_of(CASES)
 
 
 class Failed(Exception):
@@ -166,12 +192,25 @@ def make_table(port: int, name: str) -> None:
 # ---------------------------------------------------------------- the stories
 
 
-def tell(story: list[tuple[str, int]], invoke: Invoke, how: str) -> None:
-    for name, status in story:
-        answer = invoke(name.split(".")[0], event(name))
-        got = answer.get("statusCode", 200 if answer.get("isAuthorized") else 403)
-        expect(got == status, f"{name}: expected {status}, got {json.dumps(answer)[:1000]}")
-        print(f"ok {how} {name} {status}", flush=True)
+def holds(actual, expected) -> bool:
+    """Whether there is everything that is expected; lists must be of the same length."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return all(name in actual and holds(actual[name], value) for name, value in expected.items())
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(actual) == len(expected) and all(map(holds, actual, expected))
+    return actual == expected
+
+
+def tell(story: list[Case], invoke: Invoke, how: str) -> None:
+    for case in story:
+        answer = invoke(case.function, event(case.event))
+        if case.function == "authorizer":
+            status, body = 200 if answer.get("isAuthorized") else 403, answer
+        else:
+            status, body = answer.get("statusCode"), json.loads(answer.get("body") or "null")
+        expect(status == case.status, f"{case.event}: expected {case.status}, got {json.dumps(answer)[:1000]}")
+        expect(holds(body, case.body), f"{case.event}: expected {case.body}, got {json.dumps(answer)[:1000]}")
+        print(f"ok {how} {case.event} {status}", flush=True)
 
 
 def by_rie(work: Path, port: int) -> None:
@@ -209,14 +248,14 @@ def by_rie(work: Path, port: int) -> None:
         with ExitStack() as stack:
             functions = {
                 name: stack.enter_context(function(name, settings | {"RATCHET_TABLE": table}))
-                for name in sorted({name.split(".")[0] for name, _ in story})
+                for name in sorted({case.function for case in story})
             }
             tell(story, lambda name, payload: functions[name][0](payload), "rie")
             for name, (_, log) in functions.items():
                 # One line for each request, on the function's own output, and no key in it.
                 lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
                 requests = [line for line in lines if line.get("level") == "INFO" and "status" in line]
-                told = sum(event.split(".")[0] == name for event, _ in story)
+                told = sum(case.function == name for case in story)
                 if name != "authorizer":
                     expect(len(requests) == told, f"{name}: {told} requests, {len(requests)} lines at INFO")
                     longest = max(len(json.dumps(line, separators=(",", ":"))) for line in requests)
@@ -225,12 +264,12 @@ def by_rie(work: Path, port: int) -> None:
 
     # A function without a setting: one line that says so, and an INIT that fails.
     for missing, only in NEEDED.items():
-        for name in sorted({name.split(".")[0] for name, _ in STORIES[0]}):
+        for name in sorted({case.function for case in CASES}):
             if only not in (None, name):
                 continue
             environment = {key: value for key, value in (settings | {"RATCHET_TABLE": "t"}).items() if key != missing}
             with function(name, environment) as (invoke, log):
-                answer = invoke(event(next(event for event, _ in STORIES[0] if event.startswith(f"{name}."))))
+                answer = invoke(event(next(case.event for case in CASES if case.function == name)))
                 said = [line for line in log.read_text().splitlines() if missing in line]
             expect("statusCode" not in answer and "isAuthorized" not in answer, f"{name} without {missing}: {answer}")
             # The emulator starts a function once more where its INIT failed, as Lambda does.
@@ -317,11 +356,6 @@ def by_sam(work: Path, port: int) -> None:
 
 
 def main(how: str) -> int:
-    told = {name for story in STORIES for name, _ in story}
-    present = {path.stem for path in EVENTS.glob("*.json")}
-    if told != present:
-        print(f"events/ and the stories of run_events.py differ: {sorted(told ^ present)}", file=sys.stderr)
-        return 1
     if not (BUILD / "template.yaml").exists():
         print(f"run_events: nothing is built: tools/build.sh {ARCHITECTURE}", file=sys.stderr)
         return 1
