@@ -74,8 +74,9 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let root = root().canonicalize()?;
     let folder = root.join("target/bench");
     std::fs::create_dir_all(&folder)?;
+    // First: what is not measured is said before anything is.
+    let all = subjects::all(&root, &folder)?;
     let world = World::start(&root, &folder).await?;
-    let all = subjects::all(&root, &folder);
     let wanted = |subject: &&Subject| {
         (!arguments.check || subject.ours) && arguments.only.as_ref().is_none_or(|only| subject.name.contains(only))
     };

@@ -215,6 +215,7 @@ pub async fn run(world: &World, subject: &Subject, folder: &Path, how: How, invo
 }
 
 async fn run_inner(world: &World, subject: &Subject, folder: &Path, how: How, invocations: usize) -> Result<Took> {
+    let expected = world.case(subject.work.event)?.status;
     let items = world.prepare(&subject.work).await?;
     let mut api = RuntimeApi::start(world.event(subject.work.event)?).await?;
     let slow = if how == How::Throttled { Some(SlowGroup::new()?) } else { None };
@@ -260,8 +261,8 @@ async fn run_inner(world: &World, subject: &Subject, folder: &Path, how: How, in
         let Did::Answered(at, answer) = did(&mut api, &mut child, &log).await? else {
             return Err("did not answer".into());
         };
-        if !is_expected(&answer, subject.work.status) {
-            return Err(format!("the answer is not a {}: {answer}", subject.work.status).into());
+        if !is_expected(&answer, expected) {
+            return Err(format!("the answer is not a {expected}: {answer}").into());
         }
         answers.push(at - given);
     }

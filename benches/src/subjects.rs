@@ -2,20 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
+use ::tests::coverage;
+
+use crate::Result;
+
 /// The function that everything else is compared with.
 pub const OURS: &str = "update_execution_status";
 
-/// An event, and what stands in the table before each time that it is handed out.
+/// An event, and what stands in the table before each time that it is handed out: what `events/cases.json` says that it
+/// comes after, and more.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// The event, as in `events/`.
     pub event: &'static str,
-    /// What was answered before it.
-    pub after: &'static [&'static str],
+    /// What is answered after what it comes after.
+    pub then: &'static [&'static str],
     /// How many executions there are besides.
     pub more: usize,
-    /// The status of the answer.
-    pub status: u16,
+}
+
+impl Work {
+    const fn of(event: &'static str) -> Self {
+        Self { event, then: &[], more: 0 }
+    }
 }
 
 /// Environment variables.
@@ -52,26 +61,26 @@ pub struct Subject {
     pub work: Work,
 }
 
-const ACCEPTED: &str = "execute_flow.accepted";
-const RUNNING: &str = "update_execution.running";
-
-const CANCEL: Work =
-    Work { event: "update_execution_status.cancelled", after: &[ACCEPTED, RUNNING], more: 0, status: 200 };
+const CANCEL: Work = Work::of("update_execution_status.cancelled");
 
 /// The functions, each with the work that it is there for.
 const FUNCTIONS: [(&str, Work); 7] = [
     (OURS, CANCEL),
-    (
-        "update_execution",
-        Work { event: "update_execution.completed", after: &[ACCEPTED, RUNNING], more: 0, status: 200 },
-    ),
-    ("execute_flow", Work { event: ACCEPTED, after: &[], more: 0, status: 200 }),
-    ("get_execution", Work { event: "get_execution.found", after: &[ACCEPTED, RUNNING], more: 0, status: 200 }),
-    ("list_transitions", Work { event: "list_transitions.found", after: &[ACCEPTED, RUNNING], more: 0, status: 200 }),
+    ("update_execution", Work::of("update_execution.completed")),
+    ("execute_flow", Work::of("execute_flow.accepted")),
+    // A record that has been changed, as most that are asked for.
+    ("get_execution", Work { then: &["update_execution.running"], ..Work::of("get_execution.found") }),
+    ("list_transitions", Work::of("list_transitions.found")),
     // A page of ten.
-    ("list_executions", Work { event: "list_executions.page", after: &[ACCEPTED], more: 9, status: 200 }),
-    ("authorizer", Work { event: "authorizer.known_key", after: &[], more: 0, status: 200 }),
+    ("list_executions", Work { more: 9, ..Work::of("list_executions.page") }),
+    ("authorizer", Work::of("authorizer.known_key")),
 ];
+
+/// Which functions are not measured, by name: nothing else would say so.
+fn gaps(measured: &[(&str, Work)]) -> Option<String> {
+    let listed = measured.iter().map(|(name, _)| (*name).to_owned()).collect();
+    coverage::gaps("FUNCTIONS of benches/src/subjects.rs", &coverage::functions(), &listed)
+}
 
 fn function(root: &Path, name: &'static str, work: Work) -> Subject {
     let folder = root.join("target/lambda").join(name);
@@ -143,8 +152,11 @@ fn node_peer(folder: &Path) -> Subject {
     }
 }
 
-/// Everything that is measured. `folder` is that of what the bench makes.
-pub fn all(root: &Path, folder: &Path) -> Vec<Subject> {
+/// Everything that is measured. `folder` is that of what the bench makes. An error names a function that is not among it.
+pub fn all(root: &Path, folder: &Path) -> Result<Vec<Subject>> {
+    if let Some(gaps) = gaps(&FUNCTIONS) {
+        return Err(gaps.into());
+    }
     let mut subjects: Vec<Subject> = FUNCTIONS.iter().map(|(name, work)| function(root, name, *work)).collect();
     subjects.push(rust_peer(root, "unprimed", "update_execution_status without priming", "tuned", OUR_ROOTS));
     subjects.push(rust_peer(root, "hello", "the floor: hello-world on lambda_http", "tuned", SYSTEM_ROOTS));
@@ -154,5 +166,28 @@ pub fn all(root: &Path, folder: &Path) -> Vec<Subject> {
     let fastapi = "Python 3.11, the same with FastAPI and Mangum";
     subjects.push(python_peer(root, folder, "fastapi", fastapi, "api"));
     subjects.push(node_peer(folder));
-    subjects
+    Ok(subjects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::tests::cases::cases;
+
+    #[test]
+    fn every_function_is_measured() {
+        assert_eq!(gaps(&FUNCTIONS), None);
+        let [(first, _), others @ ..] = &FUNCTIONS;
+        assert_eq!(gaps(others), Some(format!("FUNCTIONS of benches/src/subjects.rs: missing: {first}")));
+    }
+
+    #[test]
+    fn every_function_is_measured_on_an_event_of_its_own_that_succeeds() {
+        let cases = cases();
+        for (function, work) in FUNCTIONS {
+            let case = cases.iter().find(|case| case.event == work.event).expect("a case of the event");
+            assert!(case.event.starts_with(&format!("{function}.")), "{function}: {}", case.event);
+            assert!(case.status < 300, "{}: {}", case.event, case.status);
+        }
+    }
 }

@@ -26,6 +26,7 @@ use shared::clock::SystemClock;
 use shared::store::Store;
 use shared::store::cursor::CursorKey;
 use shared::store::item::key_item;
+use tests::cases::{Case, cases};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -74,6 +75,7 @@ pub struct World {
     /// What came in by TLS.
     pub counts: Arc<Counts>,
     events: PathBuf,
+    cases: Vec<Case>,
     /// It ends when this is dropped.
     _database: DynamoDb,
     client: Client,
@@ -182,6 +184,7 @@ impl World {
             slow_clock: slow_clock(root, folder)?,
             counts,
             events: root.join("events"),
+            cases: cases(),
             client: Client::from_conf(database.config().build()),
             _database: database,
             services: Services { store, cursors: CursorKey::new(CURSOR_KEY.as_bytes()) },
@@ -194,12 +197,19 @@ impl World {
         Ok(std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
     }
 
+    /// What `events/cases.json` says of an event.
+    pub fn case(&self, event: &str) -> Result<&Case> {
+        let case = self.cases.iter().find(|case| case.event == event);
+        Ok(case.ok_or_else(|| format!("events/cases.json has no {event}"))?)
+    }
+
     /// Empties the table, puts a known API key into it, and lets the handlers answer what comes before the work. What
     /// then stands in it.
     pub async fn prepare(&self, work: &Work) -> Result<Vec<Item>> {
         self.restore(&[]).await?;
         self.put_known_key().await?;
-        for name in work.after {
+        let after = self.case(work.event)?.after.iter().map(String::as_str);
+        for name in after.chain(work.then.iter().copied()) {
             self.tell(name, serde_json::from_str(&self.event(name)?)?).await?;
         }
         for number in 0..work.more {
