@@ -23,6 +23,8 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.transport import Response
 from schemathesis.openapi.checks import RejectedPositiveData, UnsupportedMethodResponse
 
+from inventory import covers, operations
+
 URL = os.environ["RATCHET_URL"]
 KEY = os.environ["RATCHET_KEY"]
 SUMMARY = os.environ["RATCHET_SUMMARY"]
@@ -50,15 +52,16 @@ WAYS = {
     "timeout": ["timeout"],
 }
 FROZEN = {"final_output", "error_message", "error_details", "completed_at", "duration_ms", "retry_count"}
-ROUTES = {
-    ("POST", r"/api/v1/flows/execute"),
-    ("GET", r"/api/v1/flows/executions"),
-    ("GET", r"/api/v1/flows/executions/[^/]+"),
-    ("PATCH", r"/api/v1/flows/executions/[^/]+"),
-    ("PATCH", r"/api/v1/executions/[^/]+"),
-    ("GET", r"/api/v1/executions/[^/]+/transitions"),
-}
+OPERATIONS = operations()
+# By method and pattern.
+ROUTES = {(operation.method, re.sub(r"\{\w+\}", "[^/]+", operation.path)) for operation in OPERATIONS}
 PATCHES = ("update_execution", "update_execution_status")
+# Another one would be sent to executions in states that refuse it, and its refusals would be nobody's to judge.
+covers(
+    "PATCHES of tools/schemathesis_hooks.py",
+    PATCHES,
+    [operation.id for operation in OPERATIONS if operation.method == "PATCH"],
+)
 FILTERS = ("flow_id", "status", "trigger_type", "created_after", "created_before")
 # Numbered pages reach the first 10000 executions.
 REACH = 10_000
@@ -281,7 +284,8 @@ def after_call(_context: HookContext, case: Case, response: Response) -> None:
 @atexit.register
 def summarize() -> None:
     lines = []
-    for operation in sorted({operation for operation, _ in answers}):
+    # Also those that were never called.
+    for operation in sorted({operation for operation, _ in answers} | {operation.id for operation in OPERATIONS}):
         statuses = {status: count for (other, status), count in sorted(answers.items()) if other == operation}
         done = sum(count for status, count in statuses.items() if 200 <= status < 300)
         # Where nothing is ever accepted, the answers to accepted requests are not tried.

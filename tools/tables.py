@@ -1,7 +1,7 @@
 """What a million requests cost, and what grows: the tables of docs/performance.md and docs/operations.md.
 
     python3 tools/tables.py            writes them
-    python3 tools/tables.py --check    fails where they are not what the figures say
+    python3 tools/tables.py --check    fails where they are not what the figures say, or the figures lack a function
 
 From measured figures (benches/figures.json by tools/bench.sh --record, benches/growth.json by tools/growth.sh --record), the
 settings in template.yaml, and prices and assumptions in benches/prices.json.
@@ -14,6 +14,8 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from inventory import Gaps, covers, functions, operations
 
 ROOT = Path(__file__).resolve().parent.parent
 MILLION = 1_000_000
@@ -141,10 +143,23 @@ def growth(kind: str, unit: str) -> str:
     return "\n".join(rows)
 
 
+def complete() -> None:
+    """Raises Gaps where a function was not measured, or an operation has no line in the table of costs."""
+    figures = read("benches/figures.json")
+    for kind in ("functions", "costs"):
+        covers(f"{kind} of benches/figures.json (tools/bench.sh --record)", figures[kind], functions())
+    covers("ROWS of tools/tables.py", [row.function for row in ROWS], [operation.id for operation in operations()])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a table is not up to date")
     check = parser.parse_args().check
+    try:
+        complete()
+    except Gaps as gaps:
+        print(f"FAILED {gaps}", file=sys.stderr)
+        return 1
     tables = {
         "costs": costs(),
         "growth-tables": growth("tables", "executions"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from checks import CHECKS, World, gateways
+from inventory import covers
 from stack import logical_id
 
 ALL = [(function, check) for function, checks in CHECKS.items() for check in checks]
@@ -17,9 +18,7 @@ def test_deployed(function: str, check: Callable[[World], None], world: World) -
 
 
 def test_every_function_of_the_stack_has_checks(stack) -> None:
-    deployed = {arn.split(":")[-1] for arn in stack.of_type("AWS::Lambda::Function")}
-    named = {logical_id(name) for name in CHECKS}
-    assert deployed == named
+    covers("CHECKS of checks.py", map(logical_id, CHECKS), stack.of_type("AWS::Lambda::Function"))
 
 
 def test_keys_are_listed_without_their_secrets(world: World) -> None:

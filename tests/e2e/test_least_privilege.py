@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from checks import CHECKS, World
+from inventory import covers, functions
 from stack import logical_id
 
 # What each function does to the table: the whole of what its role may do there, by action, index and kind of item.
@@ -109,6 +110,11 @@ def failures(function: str, world: World) -> list[str]:
         except AssertionError:
             failed.append(check.__name__)
     return failed
+
+
+def test_every_function_is_proven() -> None:
+    covers("ALLOWED of test_least_privilege.py", ALLOWED, functions())
+    covers("CHECKS of checks.py", CHECKS, functions())
 
 
 @pytest.mark.parametrize("function", CHECKS)

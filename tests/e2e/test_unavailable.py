@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from checks import EXECUTIONS, World, gateways, refused
-from stack import Answer, free_port
+from inventory import covers, operations
+from stack import Answer, free_port, logical_id
 
 # Of the functions, in template.yaml: after it Lambda ends them, and the caller gets API Gateway's own 503.
 FUNCTION_TIMEOUT = 10
@@ -88,6 +89,10 @@ CALLS = {
 # What a write that was sent and not answered has come to cannot be known. A new execution takes its number first, and
 # that is what fails.
 UNKNOWN = {"UpdateExecutionFunction", "UpdateExecutionStatusFunction"}
+
+
+def test_every_operation_is_called() -> None:
+    covers("CALLS of test_unavailable.py", CALLS, [logical_id(operation.id) for operation in operations()])
 
 
 @pytest.mark.parametrize("fault", [away, silent, throttling], ids=lambda fault: fault.__name__)
