@@ -12,24 +12,24 @@ use serde_norway::Value as Yaml;
 use shared::auth::ApiKey;
 use shared::bootstrap::{CURSOR_KEY, TABLE};
 use shared::store::{Index, OPERATION_TIMEOUT, attributes};
+use tests::template::{self, Function, Kind, pascal_case, resources, scalar, template};
 use tests::{Api, text};
 
 use self::schemas::{call, minimal, request_schema};
 use crate::events::{events, function_of, functions, root};
 
-/// The one function that is no operation.
-const AUTHORIZER: &str = "authorizer";
-
 /// The name of the functions' table, in `template.yaml`.
 const TABLE_IN_USE: &str = "${AWS::StackName}-${Table}";
 
+/// The stream of the stack's table, in `template.yaml`.
+const TABLE_STREAM: &str = "ExecutionsTable.StreamArn";
+
+/// What Lambda does in a function's name to read a stream, and asks for before it begins.
+const READ_STREAM: [&str; 4] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
+
 /// The command that writes `openapi/openapi.json`.
 const GENERATE: &str = "cargo run -q -p local -- --print-openapi > openapi/openapi.json";
-
-fn template() -> Yaml {
-    let text = std::fs::read_to_string(root().join("template.yaml")).expect("template.yaml");
-    serde_norway::from_str(&text).expect("YAML")
-}
 
 fn openapi_text() -> String {
     let path = root().join("openapi/openapi.json");
@@ -38,37 +38,6 @@ fn openapi_text() -> String {
 
 fn openapi() -> Value {
     serde_json::from_str(&openapi_text()).expect("JSON")
-}
-
-/// The text of a YAML scalar, whatever intrinsic function it is the argument of.
-#[track_caller]
-fn scalar(value: &Yaml) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value:?}")).to_owned()
-}
-
-/// The resources of a type, by their logical ids.
-fn resources(template: &Yaml, kind: &str) -> BTreeMap<String, Yaml> {
-    let all = template["Resources"].as_mapping().expect("resources");
-    let of_kind = all.iter().filter(|(_, resource)| resource["Type"].as_str() == Some(kind));
-    of_kind.map(|(id, resource)| (scalar(id), resource.clone())).collect()
-}
-
-/// The functions of the template, by the names of their binaries.
-fn template_functions(template: &Yaml) -> BTreeMap<String, Yaml> {
-    let functions = resources(template, "AWS::Serverless::Function");
-    functions
-        .into_iter()
-        .map(|(id, function)| {
-            let binary = scalar(&function["Metadata"]["BuildProperties"]["Binary"]);
-            assert_eq!(id, format!("{}Function", pascal_case(&binary)), "the function that runs {binary}");
-            assert_eq!(scalar(&function["Properties"]["CodeUri"]), format!("functions/{binary}"), "{id}");
-            (binary, function)
-        })
-        .collect()
-}
-
-fn pascal_case(name: &str) -> String {
-    name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
 
 /// The operations of the OpenAPI document: id, method and path, and the whole.
@@ -83,19 +52,29 @@ fn openapi_operations(document: &Value) -> BTreeMap<String, (String, Value)> {
     operations.collect()
 }
 
+/// The name of the one function that is the API's authorizer.
+fn authorizer(functions: &BTreeMap<String, Function>) -> String {
+    let authorizers: Vec<_> = functions.iter().filter(|(_, function)| function.kind == Kind::Authorizer).collect();
+    let [(name, _)] = authorizers[..] else { panic!("not one authorizer: {authorizers:?}") };
+    name.clone()
+}
+
 fn routes() -> BTreeMap<String, String> {
     ROUTES.iter().map(|route| (route.operation.to_owned(), route.to_string())).collect()
 }
 
 #[test]
 fn every_place_names_the_same_operations() {
-    let mut folders = functions();
-    assert_eq!(folders, template_functions(&template()).into_keys().collect(), "functions/ and template.yaml");
+    let folders = functions();
+    let functions = template::functions(&template());
+    assert_eq!(folders, functions.keys().cloned().collect(), "functions/ and template.yaml");
     assert_eq!(folders, events().keys().map(|event| function_of(event).to_owned()).collect(), "functions/ and events/");
-    assert!(folders.remove(AUTHORIZER), "functions/{AUTHORIZER}");
-    assert_eq!(folders, routes().into_keys().collect(), "functions/ and local/src/routes.rs");
+    assert!(folders.contains(&authorizer(&functions)), "one authorizer");
+    let operations = functions.into_iter().filter(|(_, function)| matches!(function.kind, Kind::Http { .. }));
+    let operations: BTreeSet<String> = operations.map(|(name, _)| name).collect();
+    assert_eq!(operations, routes().into_keys().collect(), "template.yaml and local/src/routes.rs");
     let documented = openapi_operations(&openapi()).into_keys().collect();
-    assert_eq!(folders, documented, "functions/ and openapi/openapi.json");
+    assert_eq!(operations, documented, "template.yaml and openapi/openapi.json");
 }
 
 #[test]
@@ -104,25 +83,22 @@ fn every_place_gives_an_operation_the_same_route() {
     for (operation, (route, _)) in openapi_operations(&openapi()) {
         assert_eq!(Some(&route), routes.get(&operation), "{operation} in openapi/openapi.json");
     }
-    for (operation, function) in template_functions(&template()) {
-        let events = &function["Properties"]["Events"];
-        if operation == AUTHORIZER {
-            assert!(events.is_null(), "the authorizer has no route");
-            continue;
+    for (name, function) in template::functions(&template()) {
+        let Kind::Http { method, path } = &function.kind else { continue };
+        assert_eq!(Some(&format!("{method} {path}")), routes.get(&name), "{name} in template.yaml");
+        let properties = &function.event()["Properties"];
+        // An event that names no API makes SAM add another one, without the authorizer.
+        assert_eq!(scalar(&properties["ApiId"]), "Api", "{name}");
+        assert!(properties["Auth"].is_null(), "{name} goes past the authorizer");
+    }
+}
+
+#[test]
+fn a_stream_function_reads_the_changes_of_the_table() {
+    for (name, function) in template::functions(&template()) {
+        if function.kind == Kind::Stream {
+            assert_eq!(scalar(&function.event()["Properties"]["Stream"]), TABLE_STREAM, "{name}");
         }
-        let found: Vec<String> = events
-            .as_mapping()
-            .expect("events")
-            .values()
-            .map(|event| {
-                assert_eq!(scalar(&event["Type"]), "HttpApi", "{operation}");
-                // An event that names no API makes SAM add another one, without the authorizer.
-                assert_eq!(scalar(&event["Properties"]["ApiId"]), "Api", "{operation}");
-                assert!(event["Properties"]["Auth"].is_null(), "{operation} goes past the authorizer");
-                format!("{} {}", scalar(&event["Properties"]["Method"]), scalar(&event["Properties"]["Path"]))
-            })
-            .collect();
-        assert_eq!(found, [routes[&operation].clone()], "{operation} in template.yaml");
     }
 }
 
@@ -199,27 +175,24 @@ fn the_table_survives_mistakes() {
 fn every_function_has_the_time_and_the_settings_that_it_needs() {
     let template = template();
     let globals = &template["Globals"]["Function"];
-    let timeout = |function: &Yaml| {
-        let own = function["Properties"]["Timeout"].as_u64();
+    let timeout = |function: &Function| {
+        let own = function.properties["Timeout"].as_u64();
         Duration::from_secs(own.or(globals["Timeout"].as_u64()).expect("a timeout"))
     };
-    let functions = template_functions(&template);
-    let authorizer = timeout(&functions[AUTHORIZER]);
-    assert!(authorizer > OPERATION_TIMEOUT, "the authorizer sends one request and then answers");
+    let functions = template::functions(&template);
+    let authorizer = timeout(&functions[&authorizer(&functions)]);
     assert_eq!(scalar(&globals["Environment"]["Variables"][TABLE]), TABLE_IN_USE);
-    for (operation, function) in functions {
-        // Two requests one after the other, as execute flow sends them; and API Gateway waits 30 s for all of it.
-        if operation != AUTHORIZER {
-            assert!(timeout(&function) > 2 * OPERATION_TIMEOUT, "{operation}");
-            assert_eq!(
-                timeout(&function),
-                FUNCTION_TIMEOUT,
-                "{operation}: in template.yaml and in local/src/gateway.rs"
-            );
-            assert!(timeout(&function) + authorizer < Duration::from_secs(30), "{operation}");
+    for (name, function) in functions {
+        let timeout = timeout(&function);
+        assert!(timeout > OPERATION_TIMEOUT, "{name} must see the end of a request to DynamoDB");
+        if matches!(function.kind, Kind::Http { .. }) {
+            // Two requests one after the other, as execute flow sends them; and API Gateway waits 30 s for all of it.
+            assert!(timeout > 2 * OPERATION_TIMEOUT, "{name}");
+            assert_eq!(timeout, FUNCTION_TIMEOUT, "{name}: in template.yaml and in local/src/gateway.rs");
+            assert!(timeout + authorizer < Duration::from_secs(30), "{name}");
         }
-        let has_cursor_key = !function["Properties"]["Environment"]["Variables"][CURSOR_KEY].is_null();
-        assert_eq!(has_cursor_key, operation == "list_executions", "{operation}");
+        let has_cursor_key = !function.properties["Environment"]["Variables"][CURSOR_KEY].is_null();
+        assert_eq!(has_cursor_key, name == "list_executions", "{name}");
     }
 }
 
@@ -233,10 +206,10 @@ fn texts(value: &Yaml) -> Vec<String> {
 }
 
 /// What a function may do to the table, as DynamoDB's names of operations. Whatever else its role allows must be its own
-/// log and traces.
+/// log and traces, and for a stream function to read the table's stream.
 fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let name = pascal_case(function);
-    let properties = &template["Resources"][format!("{name}Function")]["Properties"];
+    let Function { kind, properties, .. } = &template::functions(template)[function];
     assert!(properties["Policies"].is_null(), "{function}: SAM adds policies to its own role, and none to this one");
     assert_eq!(scalar(&properties["Role"]), format!("{name}Role.Arn"), "{function}");
     let role = &template["Resources"][format!("{name}Role")]["Properties"];
@@ -246,11 +219,17 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let policies = one_or_more(&role["Policies"]);
     let statements = policies.iter().flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"]));
     let mut operations = BTreeSet::new();
+    let mut on_stream = BTreeSet::new();
     for statement in statements {
         assert_eq!(scalar(&statement["Effect"]), "Allow", "{function}");
         let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
         if actions == ["logs:CreateLogStream", "logs:PutLogEvents"] {
             assert_eq!(resources, [format!("{name}LogGroup.Arn")], "{function}");
+            continue;
+        }
+        // The names of streams are no secret, and IAM knows no resource for asking them.
+        if *kind == Kind::Stream && (resources == [TABLE_STREAM] || actions == ["dynamodb:ListStreams"]) {
+            on_stream.extend(actions);
             continue;
         }
         for action in actions {
@@ -267,6 +246,8 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
         assert!(keys.iter().all(|key| key.len() == 3 && key.ends_with("#*")), "{function}: one kind of item: {keys:?}");
         assert_eq!(scalar(&condition["Null"]["dynamodb:LeadingKeys"]), "false", "{function}");
     }
+    let needed = if *kind == Kind::Stream { &READ_STREAM[..] } else { &[] };
+    assert_eq!(on_stream, needed.iter().map(|action| (*action).to_owned()).collect(), "{function}: the table's stream");
     operations
 }
 
@@ -286,9 +267,9 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
     let globals = &template["Globals"]["Function"];
     let alias = scalar(&globals["AutoPublishAlias"]);
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
-    for (operation, function) in template_functions(&template) {
-        let name = pascal_case(&operation);
-        let properties = &function["Properties"];
+    let functions = template::functions(&template);
+    for (operation, Function { properties, .. }) in &functions {
+        let name = pascal_case(operation);
         assert_eq!(scalar(&properties["LoggingConfig"]["LogGroup"]), format!("{name}LogGroup"), "{operation}");
         let log = &template["Resources"][format!("{name}LogGroup")]["Properties"];
         assert_eq!(scalar(&log["LogGroupName"]), format!("/aws/lambda/${{AWS::StackName}}/{operation}"));
@@ -312,15 +293,15 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
         let ends_a_deployment = texts(&properties["DeploymentPreference"]["Alarms"]);
         assert_eq!(ends_a_deployment, [format!("{name}ErrorsAlarm")], "{operation}");
     }
-    let authorizer = &template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"];
-    let function = scalar(&authorizer["FunctionArn"]);
+    let called = scalar(&template["Resources"]["Api"]["Properties"]["Auth"]["Authorizers"]["ApiKey"]["FunctionArn"]);
+    let Function { id, .. } = &functions[&authorizer(&functions)];
     assert!(
-        function.ends_with(":function:${AuthorizerFunction}:live"),
-        "{function} is not the one that deployments shift"
+        called.ends_with(&format!(":function:${{{id}}}:{alias}")),
+        "{called} is not the one that deployments shift"
     );
     let permissions = resources(&template, "AWS::Lambda::Permission");
     let permission = &permissions["AuthorizerPermission"]["Properties"];
-    assert_eq!(scalar(&permission["FunctionName"]), "AuthorizerFunction.Alias", "whom API Gateway may invoke");
+    assert_eq!(scalar(&permission["FunctionName"]), format!("{id}.Alias"), "whom API Gateway may invoke");
 }
 
 #[test]
@@ -352,6 +333,8 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     let api = Api::start().await;
     let document = openapi();
     let template = template();
+    let functions = template::functions(&template);
+    let mut tried = BTreeSet::new();
     for (operation, (_, documented)) in openapi_operations(&document) {
         let id = api.execution_in("running").await;
         let _ = api.watch.requests();
@@ -359,8 +342,13 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
         call(&api, &operation, &id, "", body.map(|body| body.to_string())).await.assert_status(200);
         let sent: BTreeSet<String> = api.watch.requests().into_iter().collect();
         assert_eq!(allowed(&template, &operation), sent, "{operation}");
+        tried.insert(operation);
     }
     let unknown = ApiKey::generate().expect("random numbers");
     api.with_key(unknown.reveal()).get("/flows/executions").await.assert_status(403);
-    assert_eq!(allowed(&template, AUTHORIZER), api.watch.requests().into_iter().collect(), "{AUTHORIZER}");
+    let authorizer = authorizer(&functions);
+    assert_eq!(allowed(&template, &authorizer), api.watch.requests().into_iter().collect(), "{authorizer}");
+    tried.insert(authorizer);
+    // A function of another kind is set to work here, too: nothing else compares its role with its requests.
+    assert_eq!(tried, functions.into_keys().collect(), "the functions that were tried");
 }

@@ -18,6 +18,7 @@ mod logs;
 mod lost_answers;
 mod repeats;
 mod round_trip;
+mod template;
 mod tenants;
 mod trust;
 mod update_execution;

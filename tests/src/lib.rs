@@ -10,6 +10,7 @@ pub mod cases;
 pub mod coverage;
 pub mod proxy;
 pub mod seeded;
+pub mod template;
 pub mod watch;
 
 use std::sync::Arc;
