@@ -320,12 +320,46 @@ fn every_alarm_is_sent_and_says_where_to_read_on() {
     }
 }
 
+/// The metrics of a widget, without their options: "." repeats what stands above it, and "..." all that comes before.
+fn metrics(widget: &Value) -> Vec<Vec<String>> {
+    let mut metrics: Vec<Vec<String>> = Vec::new();
+    for row in widget["properties"]["metrics"].as_array().expect("metrics") {
+        let row: Vec<&str> = row.as_array().expect("a metric").iter().filter_map(Value::as_str).collect();
+        let above: Vec<&str> = metrics.last().into_iter().flatten().map(String::as_str).collect();
+        let whole: Vec<&str> = match &row[..] {
+            ["...", own @ ..] => [&above[..above.len() - own.len()], own].concat(),
+            row => row.iter().enumerate().map(|(at, part)| if *part == "." { above[at] } else { part }).collect(),
+        };
+        let whole = whole.into_iter().map(str::to_owned).collect();
+        metrics.push(whole);
+    }
+    metrics
+}
+
 #[test]
-fn the_dashboard_is_json() {
+fn every_function_is_in_every_graph_of_the_functions() {
     let template = template();
     let body = scalar(&template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]);
     let dashboard: Value = serde_json::from_str(&body).expect("JSON");
-    assert_ne!(dashboard["widgets"].as_array().map_or(0, Vec::len), 0);
+    let mut compared = BTreeSet::new();
+    for widget in dashboard["widgets"].as_array().expect("widgets") {
+        let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for metric in metrics(widget) {
+            if let [namespace, name, dimension, function] = &metric[..]
+                && (&**namespace, &**dimension) == ("AWS/Lambda", "FunctionName")
+            {
+                shown.entry(name.clone()).or_default().insert(function.clone());
+            }
+        }
+        // The authorizer has a graph of its own besides.
+        for (metric, functions) in shown.into_iter().filter(|(_, functions)| functions.len() > 1) {
+            let all = template::functions(&template).into_values().map(|function| format!("${{{}}}", function.id));
+            assert_eq!(functions, all.collect(), "{metric} on the dashboard");
+            compared.insert(metric);
+        }
+    }
+    let expected = ["ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"];
+    assert_eq!(compared, expected.map(str::to_owned).into(), "the graphs with a line for each function");
 }
 
 #[tokio::test(flavor = "multi_thread")]
