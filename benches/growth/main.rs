@@ -10,11 +10,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use ratchet_model::execution::TriggerType;
+use ratchet_model::id::ExecutionId;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::execution::TriggerType;
-use shared::request::ExecutionId;
 use tests::{Api, Seed};
 
 /// How many executions are put into a table at a time.

@@ -1,19 +1,23 @@
 //! The bench: the release binaries driven as Lambda drives them, with DynamoDB behind TLS, and what they cost.
 //!
-//! | room | what happens there |
+//! | module | responsibility |
 //! | --- | --- |
 //! | `subjects` | what is measured, and on which work |
 //! | `world` | the table, what stands in it before each request, and the TLS in front of it |
 //! | `tls` | the certificates |
 //! | `runtime_api` | Lambda's Runtime API |
 //! | `process` | one process from its start to its end, and what it took |
+//! | `slow_clock` | what slows the clock of a process that is counted |
+//! | `output` | errors, and lines to standard output |
 //! | `measure` | the figures of one subject, from several processes |
 //! | `report` | the table, the figures in JSON, and the check against those that are committed |
 
 mod measure;
+mod output;
 mod process;
 mod report;
 mod runtime_api;
+mod slow_clock;
 mod subjects;
 mod tls;
 mod world;
@@ -25,11 +29,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::measure::Depth;
+use crate::output::{Result, say};
 use crate::subjects::{OURS, Subject};
 use crate::world::World;
-
-/// What goes wrong ends the bench and is told to a person.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Measures the functions, the floor under them and their peers. `tools/bench.sh` builds what this needs and runs it.
 #[derive(Debug, Parser)]
@@ -51,11 +53,6 @@ struct Arguments {
 /// The repository's root.
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// A line to standard output; where nobody reads it there is nobody to tell.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 #[tokio::main(worker_threads = 2)]

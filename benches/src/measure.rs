@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::{Result, say};
 use crate::process::{How, SlowGroup, Took, run};
 use crate::subjects::Subject;
 use crate::world::World;
-use crate::{Result, say};
 
 /// Invocations after the first, from which a warm one is reckoned.
 const WARM: usize = 10;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::Result;
+use crate::output::Result;
 use crate::runtime_api::{Did, RuntimeApi};
 use crate::subjects::Subject;
 use crate::world::{CURSOR_KEY, TABLE, World};
@@ -91,15 +91,6 @@ fn settings(world: &World, subject: &Subject, api: &RuntimeApi) -> Vec<(String, 
         settings.push(set(name, &value));
     }
     settings
-}
-
-/// Builds what slows the clock of a process that is counted (`slow_clock.c` says why).
-pub fn slow_clock(root: &Path, folder: &Path) -> Result<PathBuf> {
-    let library = folder.join("slow_clock.so");
-    let mut command = std::process::Command::new("cc");
-    command.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(root.join("benches/slow_clock.c"));
-    let status = command.status().map_err(|error| format!("a C compiler is needed: {error}"))?;
-    if status.success() { Ok(library) } else { Err("benches/slow_clock.c does not compile".into()) }
 }
 
 /// A control group that lets a process have 7% of a CPU. Gone when dropped.

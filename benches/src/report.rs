@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{Figures, Pairs, Phases, Ratio};
-use crate::{Result, say};
+use crate::output::{Result, say};
 
 /// By how much a count of instructions may grow.
 const TOLERANCE: f64 = 0.05;

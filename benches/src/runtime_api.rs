@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::Result;
+use crate::output::Result;
 
 /// How long a function may take: as `template.yaml` has it, and more, for an instrumented one takes fifty times as long.
 const DEADLINE_MS: u128 = 600_000;

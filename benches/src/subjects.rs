@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ::tests::coverage;
 
-use crate::Result;
+use crate::output::Result;
 
 /// The function that everything else is compared with.
 pub const OURS: &str = "update_execution_status";

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::Result;
+use crate::output::Result;
 
 /// Where Debian, Amazon Linux and Fedora keep the roots that the system trusts, in one file.
 const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -122,7 +122,7 @@ pub fn material(folder: &Path) -> Result<Material> {
     let system = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok());
     let system = system.ok_or("the system has no file of trusted roots: install ca-certificates")?;
     Ok(Material {
-        functions: with_root("functions.pem", shared::store::roots::AMAZON.to_vec())?,
+        functions: with_root("functions.pem", ratchet_store::trust_roots::AMAZON.to_vec())?,
         system: with_root("system.pem", system)?,
         root,
         acceptor: TlsAcceptor::from(Arc::new(config)),

@@ -19,21 +19,22 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::serve::Listener;
 use local::database::DynamoDb;
-use local::routes::{ROUTES, Route, Services};
+use local::operations::{Endpoint, Services};
+use ratchet_http::cursor::CursorKey;
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::clock::SystemClock;
+use ratchet_model::scope::Scopes;
+use ratchet_store::Store;
+use ratchet_store::item::api_key_item;
 use serde_json::Value;
-use shared::auth::{ApiKey, KeyRecord, Scopes};
-use shared::clock::SystemClock;
-use shared::store::Store;
-use shared::store::cursor::CursorKey;
-use shared::store::item::key_item;
 use tests::cases::{Case, cases};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::Result;
-use crate::process::slow_clock;
+use crate::output::Result;
+use crate::slow_clock;
 use crate::subjects::Work;
 use crate::tls::{Material, material};
 
@@ -169,7 +170,7 @@ impl World {
         let material = material(folder)?;
         let database = DynamoDb::embedded(None).await?;
         let store = Store::new(database.config(), TABLE, Arc::new(SystemClock));
-        store.make_table().await.map_err(|error| format!("no table: {error:?}"))?;
+        store.create_table_if_missing().await.map_err(|error| format!("no table: {error}"))?;
         let counts = Arc::new(Counts::default());
         let listener = TlsListener::new(&material.acceptor, &counts).await?;
         // By name, for the certificate is for a name.
@@ -181,7 +182,7 @@ impl World {
         Ok(Self {
             endpoint,
             material,
-            slow_clock: slow_clock(root, folder)?,
+            slow_clock: slow_clock::build(root, folder)?,
             counts,
             events: root.join("events"),
             cases: cases(),
@@ -223,10 +224,9 @@ impl World {
     }
 
     async fn tell(&self, name: &str, event: Value) -> Result<()> {
-        static ALL: [Route; ROUTES.len()] = ROUTES;
         let operation = name.split('.').next().unwrap_or_default();
-        let route = ALL.iter().find(|route| route.operation == operation).ok_or("an event of no function")?;
-        let answer = (route.handle)(&self.services, serde_json::from_value(event)?).await;
+        let endpoint = Endpoint::named(operation).ok_or("an event of no function")?;
+        let answer = endpoint.call(&self.services, &event.to_string()).await?;
         if answer.status_code >= 300 {
             return Err(format!("{name}: {} {:?}", answer.status_code, answer.body).into());
         }
@@ -236,9 +236,10 @@ impl World {
     async fn put_known_key(&self) -> Result<()> {
         let event: Value = serde_json::from_str(&self.event("authorizer.known_key")?)?;
         let key = event["identitySource"][0].as_str().and_then(ApiKey::parse).ok_or("an event without a key")?;
-        let scopes = Scopes::parse("read,write")?;
-        let record = KeyRecord { digest: key.digest(), organization: "acme".to_owned(), scopes, valid_until: None };
-        self.put(key_item(key.id(), &record)).await
+        let scopes = Scopes::parse("read,write").map_err(|error| format!("{error:?}"))?;
+        let record =
+            ApiKeyRecord { digest: key.digest(), organization: tests::organization("acme"), scopes, valid_until: None };
+        self.put(api_key_item(&key.id(), &record)).await
     }
 
     async fn put(&self, item: Item) -> Result<()> {

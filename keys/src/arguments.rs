@@ -1,65 +1,66 @@
-//! The command line. What is wrong with it is said in one line, in which no key can be.
+//! The command line. An error in it has a message of one line, which never contains a key.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use shared::auth::{KEY_PREFIX, KeyId, Scopes, is_organization};
+use ratchet_model::api_key::{ApiKey, KEY_PREFIX};
+use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::scope::{Scopes, ScopesError};
 
-use crate::words::Failure;
+use crate::errors::CliError;
 
-/// Makes, lists, rotates and revokes the API keys in a table of Ratchet's.
+/// Creates, lists, rotates and revokes the API keys in a table of Ratchet's.
 ///
-/// Region and credentials come from where the AWS CLI takes them. With `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`
-/// set it calls the DynamoDB there.
+/// Region and credentials come from where the AWS CLI takes them. With `AWS_ENDPOINT_URL_DYNAMODB` or
+/// `AWS_ENDPOINT_URL` set it calls the DynamoDB there.
 #[derive(Debug, Parser)]
 #[command(name = "keys")]
 pub struct Arguments {
     /// The table; without it, that of the environment variable `RATCHET_TABLE`
     #[arg(long, global = true, value_name = "NAME")]
     pub table: Option<String>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command, with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a key and print it to standard output, this once: the table keeps only its SHA-256
+    /// Create a key and print it to standard output, this once: the table keeps only its SHA-256
     Create {
-        /// The organization that it speaks for
-        #[arg(long, value_name = "ORG")]
-        org: Organization,
-        /// What it may do: read, write, admin, separated by commas
+        /// The organization that the key belongs to
+        #[arg(long, value_name = "ORG", value_parser = organization)]
+        org: OrganizationId,
+        /// What the key may do: read, write, admin, separated by commas
         #[arg(long, value_name = "SCOPES", value_parser = scopes)]
         scopes: Scopes,
-        /// When it ends by itself, such as 90d; without it, when it is revoked
+        /// How long the key is valid, such as 90d; without it, until it is revoked
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires_in: Option<Duration>,
     },
     /// List the keys, oldest first
     ///
-    /// It reads an index that follows the table within moments: a key that was made just now may be missing. What is
-    /// said of a key is as of its last change. Keys that were put into the table by other means are not listed.
+    /// It reads an index that follows the table within moments: a key that was created just now may be missing. The
+    /// rest is as of each key's last change. Keys that were put into the table by other means are not listed.
     List {
         /// The keys of this organization only
-        #[arg(long, value_name = "ORG")]
-        org: Option<Organization>,
+        #[arg(long, value_name = "ORG", value_parser = organization)]
+        org: Option<OrganizationId>,
         /// As a JSON array
         #[arg(long)]
         json: bool,
     },
     /// End a key now
     ///
-    /// API Gateway keeps the authorizer's answers: a key that was in use may work for `AuthorizerCacheSeconds` longer, a
-    /// parameter of the stack, 60 by default.
+    /// API Gateway keeps the authorizer's answers: a key that was in use may work for `AuthorizerCacheSeconds` longer,
+    /// a parameter of the stack, 60 by default.
     Revoke {
         /// The id of the key, or the whole key
         #[arg(value_name = "KEY_ID")]
         key: String,
     },
-    /// Make a new key with the organization and scopes of another one, and let that one end after a while
+    /// Create a new key with the organization and scopes of an old one, and end the old one after a while
     Rotate {
         /// The id of the old key, or the whole key
         #[arg(value_name = "KEY_ID")]
@@ -67,47 +68,33 @@ pub enum Command {
         /// How long the old key works beside the new one, unless it ends earlier anyway
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
         keep_old: Duration,
-        /// When the new key ends by itself, such as 90d; without it, when it is revoked
+        /// How long the new key is valid, such as 90d; without it, until it is revoked
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires_in: Option<Duration>,
     },
 }
 
-/// The name of an organization.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization(String);
-
-impl Organization {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Organization {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if is_organization(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("an organization is 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned())
-        }
-    }
+/// Reads the id of an organization.
+fn organization(text: &str) -> Result<OrganizationId, String> {
+    OrganizationId::parse(text)
+        .ok_or_else(|| "an organization is 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned())
 }
 
 /// Reads scopes.
 fn scopes(text: &str) -> Result<Scopes, String> {
-    Scopes::parse(text).map_err(|name| {
-        let what = if name.is_empty() { "there is no scope".to_owned() } else { format!("{name:?} is no scope") };
+    Scopes::parse(text).map_err(|error| {
+        let what = match error {
+            ScopesError::Empty => "there is no scope".to_owned(),
+            ScopesError::Unknown(name) => format!("{name:?} is no scope"),
+        };
         format!("{what}: use read, write or admin, separated by commas")
     })
 }
 
-/// No time is longer: a hundred years, so that every end is a date that can be written.
+/// The longest duration: a hundred years, so that the end of every key is a date that can be written.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
 
+/// The seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
 
 /// Reads a duration: a whole number and a unit.
@@ -130,20 +117,20 @@ fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err(wrong()) } else { Ok(duration) }
 }
 
-/// Reads how long a new key lives.
+/// Reads how long a new key is valid.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration.is_zero() { Err("a key that ends at once is of no use".to_owned()) } else { Ok(duration) }
 }
 
-/// The id in a text that is one, or the whole key.
+/// Reads the id of a key, or takes that of a whole key.
 ///
 /// # Errors
 ///
-/// That it is neither, without the text: it may be a key with a digit missing.
-pub fn key_id(text: &str) -> Result<KeyId, Failure> {
-    KeyId::parse(text).ok_or_else(|| {
-        Failure::usage("KEY_ID is neither an id nor a key: give the 16 hexadecimal digits that `keys list` shows")
+/// A text that is neither. The message does not quote it: it may be a key with a digit missing.
+pub fn key_id(text: &str) -> Result<KeyId, CliError> {
+    ApiKey::parse_id(text).ok_or_else(|| {
+        CliError::usage("KEY_ID is neither an id nor a key: give the 16 hexadecimal digits that `keys list` shows")
     })
 }
 
@@ -151,8 +138,8 @@ pub fn key_id(text: &str) -> Result<KeyId, Failure> {
 ///
 /// # Errors
 ///
-/// What is wrong with them.
-pub fn read() -> Result<Arguments, Failure> {
+/// What is wrong with the command line.
+pub fn read() -> Result<Arguments, CliError> {
     Arguments::try_parse().map_err(|error| {
         if !error.use_stderr() {
             // Help was asked for.
@@ -160,21 +147,21 @@ pub fn read() -> Result<Arguments, Failure> {
         }
         let text = error.to_string();
         if text.starts_with("error: ") {
-            Failure::usage(format!("{} (`keys --help` tells more)", first_paragraph(&text)))
+            CliError::usage(format!("{} (see `keys --help`)", first_paragraph(&text)))
         } else {
-            // No command at all: the help itself.
+            // Without a command, the parser's message is the help itself.
             error.exit();
         }
     })
 }
 
-/// The first paragraph of what the parser says, in one line and without anything that looks like a key.
+/// The first paragraph of the parser's message, in one line and without anything that looks like a key.
 fn first_paragraph(text: &str) -> String {
     let lines = text.trim_start_matches("error: ").lines().map(str::trim).take_while(|line| !line.is_empty());
     redacted(&lines.collect::<Vec<_>>().join(" "))
 }
 
-/// A text with every word cut out that may be a key or a part of one.
+/// A text in which every word that may be a key or a part of one is replaced.
 fn redacted(text: &str) -> String {
     let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let mut clean = String::with_capacity(text.len());
@@ -204,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_key_is_cut_out_of_what_the_parser_says() {
-        let key = shared::auth::ApiKey::generate().unwrap();
+    fn what_looks_like_a_key_is_cut_out_of_the_parsers_message() {
+        let key = ApiKey::generate().unwrap();
         let secret = &key.reveal()[25..];
         for text in [key.reveal(), &key.reveal()[..60], secret] {
             let line = first_paragraph(&format!("error: unexpected argument '{text}' found\n\nUsage: keys"));

@@ -1,7 +1,6 @@
 //! From the environment to a store: region and credentials as the AWS CLI finds them, or an endpoint.
 
 use std::env;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,24 +11,27 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, ProvideCredentials, Region};
-use shared::bootstrap::TABLE;
-use shared::clock::SystemClock;
-use shared::store::roots::Roots;
-use shared::store::{Store, config, http_client};
+use ratchet_model::clock::SystemClock;
+use ratchet_store::Store;
+use ratchet_store::client::{config, http_client};
+use ratchet_store::schema::TABLE_VARIABLE;
+use ratchet_store::trust_roots::TrustRoots;
 
-use crate::words::{Failure, chain};
+use crate::errors::{CliError, chain};
+use crate::target::Target;
 
-/// The variables that name an endpoint, the first that is set counts.
+/// The environment variables that name an endpoint; the first that is set counts.
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
 
-/// Whom to believe. Not Amazon alone, as the functions do: people sit behind proxies that look into TLS, whose root their
-/// system trusts, and get their credentials from others than Amazon.
-const ROOTS: Roots = Roots::System;
+/// The trusted certificate authorities. Not Amazon's alone, as in the functions: an operator's machine may be behind a
+/// proxy that inspects TLS, with a root that the system trusts, and credentials may come from servers that are not
+/// Amazon's.
+const ROOTS: TrustRoots = TrustRoots::System;
 
-/// How long credentials may take: some are got from a program that asks a person.
+/// How long getting the credentials may take: a profile's program may ask the operator for a code.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// More than the functions have: people are farther away from DynamoDB, and wait.
+/// The timeouts: longer than those of the functions, for an operator's machine is farther away from DynamoDB.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
@@ -38,25 +40,7 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Which table, and where.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The table.
-    pub table: String,
-    endpoint: Option<String>,
-    region: String,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
-            Some(endpoint) => write!(formatter, "DynamoDB at {endpoint}"),
-            None => write!(formatter, "DynamoDB in {}", self.region),
-        }
-    }
-}
-
-/// A variable that is set to something.
+/// The value of an environment variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -71,16 +55,16 @@ fn is_endpoint(text: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What is missing for it, and what to do.
-pub async fn connect(table: Option<String>) -> Result<(Store, Place), Failure> {
-    let table = table.filter(|table| !table.is_empty()).or_else(|| variable(TABLE)).ok_or_else(|| {
-        Failure::usage(format!("no table: give --table NAME, or set {TABLE} to the stack's output TableName"))
+/// What is missing or wrong in the environment, and what to do.
+pub async fn connect(table: Option<String>) -> Result<(Store, Target), CliError> {
+    let table = table.filter(|table| !table.is_empty()).or_else(|| variable(TABLE_VARIABLE)).ok_or_else(|| {
+        CliError::usage(format!("no table: give --table NAME, or set {TABLE_VARIABLE} to the stack's output TableName"))
     })?;
     let endpoint = ENDPOINTS.into_iter().find_map(variable);
     let settings = settings(endpoint.is_some()).await;
     let endpoint = endpoint.or_else(|| settings.endpoint_url().filter(|url| !url.is_empty()).map(str::to_owned));
     if let Some(endpoint) = endpoint.as_deref().filter(|endpoint| !is_endpoint(endpoint)) {
-        return Err(Failure::new(format!(
+        return Err(CliError::new(format!(
             "the endpoint {endpoint} is no URL: set {} to one such as http://127.0.0.1:8000, or unset it",
             ENDPOINTS.join(" or ")
         )));
@@ -88,17 +72,17 @@ pub async fn connect(table: Option<String>) -> Result<(Store, Place), Failure> {
     let region = settings
         .region()
         .map(ToString::to_string)
-        .ok_or_else(|| Failure::new("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one"))?;
+        .ok_or_else(|| CliError::new("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one"))?;
     let credentials = credentials(&settings, endpoint.as_deref()).await?;
     let mut builder = config(region.clone(), credentials, endpoint.clone(), &ROOTS).timeout_config(timeouts());
     builder.set_use_fips(settings.use_fips()).set_use_dual_stack(settings.use_dual_stack());
     let store = Store::new(builder, table.clone(), Arc::new(SystemClock));
-    Ok((store, Place { table, endpoint, region }))
+    Ok((store, Target { table, endpoint, region }))
 }
 
-/// What the environment and the profiles say. An endpoint of one's own needs no region; any will do then.
-async fn settings(own_endpoint: bool) -> SdkConfig {
-    let region = if own_endpoint {
+/// The settings in the environment and the profiles. A custom endpoint needs no region: a missing one gets a default.
+async fn settings(custom_endpoint: bool) -> SdkConfig {
+    let region = if custom_endpoint {
         RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(Region::new("us-east-1"))
@@ -116,15 +100,15 @@ async fn settings(own_endpoint: bool) -> SdkConfig {
     .await
 }
 
-/// The credentials, before the first request: getting them may take longer than a request may.
-async fn credentials(settings: &SdkConfig, endpoint: Option<&str>) -> Result<Credentials, Failure> {
+/// The credentials. They are got before the first request, for it may take longer than a request may.
+async fn credentials(settings: &SdkConfig, endpoint: Option<&str>) -> Result<Credentials, CliError> {
     let profile = variable("AWS_PROFILE").map_or_else(String::new, |profile| format!(" by AWS_PROFILE {profile}"));
     let none = || match endpoint {
-        Some(endpoint) => Failure::new(format!(
-            "no AWS credentials found{profile} for {endpoint}: an emulator takes any, so set AWS_ACCESS_KEY_ID=local and \
-             AWS_SECRET_ACCESS_KEY=local"
+        Some(endpoint) => CliError::new(format!(
+            "no AWS credentials found{profile} for {endpoint}: an emulator takes any, so set AWS_ACCESS_KEY_ID=local \
+             and AWS_SECRET_ACCESS_KEY=local"
         )),
-        None => Failure::new(format!(
+        None => CliError::new(format!(
             "no AWS credentials found{profile}: log in, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
              AWS_SECRET_ACCESS_KEY"
         )),
@@ -133,10 +117,10 @@ async fn credentials(settings: &SdkConfig, endpoint: Option<&str>) -> Result<Cre
     match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
         Ok(Ok(credentials)) => Ok(credentials),
         Ok(Err(CredentialsError::CredentialsNotLoaded(_))) => Err(none()),
-        Ok(Err(error)) => Err(Failure::new(format!(
-            "the AWS credentials cannot be had ({}): log in, or mend the profile",
+        Ok(Err(error)) => Err(CliError::new(format!(
+            "the AWS credentials cannot be had ({}): log in, or correct the profile",
             chain(&error)
         ))),
-        Err(_) => Err(Failure::new("the AWS credentials took too long: log in, or mend the profile")),
+        Err(_) => Err(CliError::new("the AWS credentials took too long: log in, or correct the profile")),
     }
 }

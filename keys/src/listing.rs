@@ -1,15 +1,16 @@
-//! The list of keys, as a table for people and as JSON for programs.
+//! The list of keys, as a table of text and as JSON.
 
+use ratchet_model::api_key::KeyState;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_store::api_keys::StoredApiKey;
 use serde::Serialize;
-use shared::auth::KeyState;
-use shared::clock::Timestamp;
-use shared::store::keys::StoredKey;
 
-/// A key, as programs read it.
+/// A key in the JSON array.
 #[derive(Debug, Serialize)]
 struct Entry<'a> {
-    key_id: &'a str,
-    organization_id: &'a str,
+    key_id: &'a KeyId,
+    organization_id: &'a OrganizationId,
     scopes: Vec<String>,
     created_at: Option<Timestamp>,
     valid_until: Option<Timestamp>,
@@ -20,12 +21,12 @@ struct Entry<'a> {
 ///
 /// # Errors
 ///
-/// None that can be met: nothing in it has no JSON.
-pub fn json(keys: &[StoredKey], now: Timestamp) -> Result<String, serde_json::Error> {
+/// None in practice: every value of an entry can be written as JSON.
+pub fn json(keys: &[StoredApiKey], now: Timestamp) -> Result<String, serde_json::Error> {
     let entries: Vec<Entry<'_>> = keys
         .iter()
         .map(|key| Entry {
-            key_id: key.id.as_str(),
+            key_id: &key.id,
             organization_id: &key.record.organization,
             scopes: key.record.scopes.to_string().split(',').map(str::to_owned).collect(),
             created_at: key.created_at,
@@ -40,14 +41,14 @@ pub fn json(keys: &[StoredKey], now: Timestamp) -> Result<String, serde_json::Er
     serde_json::to_string_pretty(&entries)
 }
 
-/// The keys as a table, one line each below a line of titles.
+/// The keys as a table, one line each below a line of column titles.
 #[must_use]
-pub fn table(keys: &[StoredKey], now: Timestamp) -> String {
+pub fn table(keys: &[StoredApiKey], now: Timestamp) -> String {
     let mut rows = vec![["KEY ID", "ORGANIZATION", "SCOPES", "CREATED", "STATE"].map(str::to_owned)];
     rows.extend(keys.iter().map(|key| {
         [
             key.id.to_string(),
-            key.record.organization.clone(),
+            key.record.organization.to_string(),
             key.record.scopes.to_string(),
             key.created_at.map_or_else(|| "-".to_owned(), |time| time.to_string()),
             match key.record.state(now) {
@@ -72,18 +73,19 @@ pub fn table(keys: &[StoredKey], now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::auth::{ApiKey, KeyId, KeyRecord, Scopes};
+    use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+    use ratchet_model::scope::Scopes;
 
     use super::*;
 
     #[test]
-    fn every_state_has_its_words() {
+    fn every_state_is_named() {
         let at = |millis| Timestamp::from_millis(millis).unwrap();
-        let key = |organization: &str, valid_until| StoredKey {
-            id: KeyId::of(&ApiKey::generate().unwrap()),
-            record: KeyRecord {
+        let key = |organization: &str, valid_until| StoredApiKey {
+            id: ApiKey::generate().unwrap().id(),
+            record: ApiKeyRecord {
                 digest: [0; 32],
-                organization: organization.to_owned(),
+                organization: OrganizationId::parse(organization).unwrap(),
                 scopes: Scopes::parse("write,read").unwrap(),
                 valid_until,
             },

@@ -1,36 +1,38 @@
-//! The key tool as a person meets it: the real process, against a table of the whole service's.
+//! The key tool as an operator runs it: the real process, with the table of a running service.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::clock::{Clock, SystemClock, Timestamp};
+use ratchet_model::id::OrganizationId;
+use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
-use shared::auth::{ApiKey, KeyRecord, Scopes};
-use shared::clock::{Clock, SystemClock, Timestamp};
 use tests::Api;
 use tests::proxy::Fault;
 use tokio::process::Command;
 
-/// The variable that names the DynamoDB.
+/// The environment variable that names the DynamoDB endpoint.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
-/// What the tool said and how it ended.
+/// The exit status of the tool and what it printed.
 #[derive(Debug)]
-struct Said {
+struct Output {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Said {
-    /// What it printed, where it succeeded.
+impl Output {
+    /// The standard output of a successful run.
     #[track_caller]
     fn printed(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out.trim_end()
     }
 
-    /// The one line that says what is in the way, with these parts in it; nothing is on standard output.
+    /// The error message of a failed run: one line, with these parts in it. Standard output is empty.
     #[track_caller]
     fn refused(&self, code: i32, parts: &[&str]) -> &str {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
@@ -43,13 +45,13 @@ impl Said {
     }
 }
 
-/// The tool in an environment without anything of this machine's, set up for the table of `api`.
+/// The tool in an environment that has nothing of this machine's, set up for the table of `api`.
 fn command(api: &Api, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keys"));
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("HOME", "/nowhere").env("AWS_EC2_METADATA_DISABLED", "true");
     command.env(ENDPOINT, &api.proxy.endpoint).env("RATCHET_TABLE", api.table());
-    // As the service's own, for DynamoDB Local has tables of its own for every access key and region.
+    // The same as the service's, for DynamoDB Local keeps the tables of every access key and region apart.
     for (name, default) in
         [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
     {
@@ -58,36 +60,37 @@ fn command(api: &Api, arguments: &[&str]) -> Command {
     command
 }
 
-async fn run(mut command: Command) -> Said {
+async fn run(mut command: Command) -> Output {
     let output = command.spawn().expect("it starts").wait_with_output().await.expect("it ends");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    Output { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-async fn keys(api: &Api, arguments: &[&str]) -> Said {
+async fn keys(api: &Api, arguments: &[&str]) -> Output {
     run(command(api, arguments)).await
 }
 
-/// A new key of an organization, by the tool.
+/// Creates a key with the tool.
 async fn created(api: &Api, organization: &str, scopes: &str) -> ApiKey {
-    let said = keys(api, &["create", "--org", organization, "--scopes", scopes]).await;
-    ApiKey::parse(said.printed()).expect("a key and nothing else")
+    let output = keys(api, &["create", "--org", organization, "--scopes", scopes]).await;
+    ApiKey::parse(output.printed()).expect("a key and nothing else")
 }
 
+/// Lists keys with the tool.
 async fn listed(api: &Api, arguments: &[&str]) -> Vec<Value> {
     let arguments = [&["list", "--json"], arguments].concat();
-    let said = keys(api, &arguments).await;
-    serde_json::from_str(said.printed()).expect("an array")
+    let output = keys(api, &arguments).await;
+    serde_json::from_str(output.printed()).expect("an array")
 }
 
-/// What the service answers to the holder of a key.
+/// The status of the service's answer to a request with a key.
 async fn status(api: &Api, key: &ApiKey) -> u16 {
     api.with_key(key.reveal()).get("/flows/executions").await.status.as_u16()
 }
 
 /// The first word of a text that is an id of a key.
 fn id_in(text: &str) -> &str {
-    let is_id = |word: &&str| shared::auth::KeyId::parse(word).is_some();
+    let is_id = |word: &&str| ApiKey::parse_id(word).is_some();
     text.split(|character: char| !character.is_ascii_alphanumeric()).find(is_id).expect("an id")
 }
 
@@ -98,12 +101,12 @@ fn refusal(code: &str, message: &str) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_works_from_its_making_to_its_end_and_is_shown_once() {
+async fn a_key_works_from_its_creation_to_its_end_and_is_shown_once() {
     let api = Api::start().await;
-    let made = keys(&api, &["create", "--org", "acme", "--scopes", "read,write"]).await;
-    let old = ApiKey::parse(made.printed()).expect("a key and nothing else");
-    assert_eq!(made.out, format!("{}\n", old.reveal()));
-    assert!(made.err.contains(&format!("Key {} of organization acme with scopes read,write", old.id())), "{made:?}");
+    let first = keys(&api, &["create", "--org", "acme", "--scopes", "read,write"]).await;
+    let old = ApiKey::parse(first.printed()).expect("a key and nothing else");
+    assert_eq!(first.out, format!("{}\n", old.reveal()));
+    assert!(first.err.contains(&format!("Key {} of organization acme with scopes read,write", old.id())), "{first:?}");
     assert_eq!(status(&api, &old).await, 200);
     let execution = json!({ "flow_id": "f", "trigger_type": "test" });
     let answer = api.with_key(old.reveal()).post("/flows/execute", &execution).await;
@@ -111,9 +114,9 @@ async fn a_key_works_from_its_making_to_its_end_and_is_shown_once() {
 
     let list = keys(&api, &["list"]).await;
     let line = list.printed().lines().nth(1).expect("a line below the titles");
-    assert!(line.starts_with(old.id()) && line.contains("acme") && line.ends_with("  active"), "{list:?}");
+    assert!(line.starts_with(old.id().as_str()) && line.contains("acme") && line.ends_with("  active"), "{list:?}");
 
-    let rotated = keys(&api, &["rotate", old.id(), "--keep-old", "1h"]).await;
+    let rotated = keys(&api, &["rotate", old.id().as_str(), "--keep-old", "1h"]).await;
     let new = ApiKey::parse(rotated.printed()).expect("a key and nothing else");
     assert_eq!((status(&api, &old).await, status(&api, &new).await), (200, 200));
     let states: Vec<Value> = listed(&api, &[]).await.iter().map(|key| key["state"].clone()).collect();
@@ -125,19 +128,19 @@ async fn a_key_works_from_its_making_to_its_end_and_is_shown_once() {
     let answer = api.with_key(new.reveal()).post("/flows/execute", &execution).await;
     assert_eq!(answer.assert_status(200).body["execution"]["organization_id"], "acme");
 
-    let revoked = keys(&api, &["revoke", new.id()]).await;
+    let revoked = keys(&api, &["revoke", new.id().as_str()]).await;
     assert!(revoked.printed().contains("is revoked since") && revoked.out.contains("AuthorizerCacheSeconds"));
     assert_eq!((status(&api, &old).await, status(&api, &new).await), (403, 403));
 
     // Neither key is anywhere but in the one line that showed it, and its digest nowhere at all.
     let table = format!("{:?}", api.items().await);
     let again = [keys(&api, &["list"]).await, keys(&api, &["list", "--json"]).await, revoked, list];
-    for (key, shown) in [(&old, &made), (&new, &rotated)] {
+    for (key, shown) in [(&old, &first), (&new, &rotated)] {
         let secret = key.reveal().rsplit('_').next().expect("a secret");
         let digest = u128::from_be_bytes(key.digest()[..16].try_into().expect("half of it"));
         let digest = format!("{digest:032x}");
         assert!(!table.contains(secret));
-        for text in again.iter().flat_map(|said| [&said.out, &said.err]).chain([&shown.err]) {
+        for text in again.iter().flat_map(|output| [&output.out, &output.err]).chain([&shown.err]) {
             assert!(!text.contains(secret) && !text.contains(&digest), "{text}");
         }
     }
@@ -153,11 +156,12 @@ async fn programs_read_the_list_as_json() {
     let arguments = ["create", "--org", "other", "--scopes", "write read", "--expires-in", "90d"];
     let second = ApiKey::parse(keys(&api, &arguments).await.printed()).expect("a key");
     let after = SystemClock.now();
-    // A key from before there was a list works, and is not in it.
+    // A key that was put into the table by other means works, and is not listed.
     let old = ApiKey::generate().expect("random numbers");
+    let organization = OrganizationId::parse("acme").expect("an organization");
     let scopes = Scopes::parse("read").expect("scopes");
-    let record = KeyRecord { digest: old.digest(), organization: "acme".to_owned(), scopes, valid_until: None };
-    api.put_key(old.id(), &record).await;
+    let record = ApiKeyRecord { digest: old.digest(), organization, scopes, valid_until: None };
+    api.put_key(&old.id(), &record).await;
     assert_eq!(status(&api, &old).await, 200);
 
     let list = listed(&api, &[]).await;
@@ -177,54 +181,56 @@ async fn programs_read_the_list_as_json() {
     ]);
     assert_eq!(Value::from(list), expected);
     let of = listed(&api, &["--org", "other"]).await;
-    assert_eq!(of.iter().map(|key| &key["key_id"]).collect::<Vec<_>>(), [second.id()]);
-    assert_eq!(keys(&api, &["list", "--org", "nobody"]).await.printed(), "");
+    assert_eq!(of.iter().map(|key| &key["key_id"]).collect::<Vec<_>>(), [second.id().as_str()]);
+    assert_eq!(keys(&api, &["list", "--org", "without-keys"]).await.printed(), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revocation_is_told_from_its_repeat_and_never_moves_an_end_back() {
+async fn a_revocation_differs_from_its_repeat_and_never_moves_an_end_back() {
     let api = Api::start().await;
     let key = created(&api, "acme", "read").await;
     // The whole key does for its id, and is not shown again.
-    let said = keys(&api, &["revoke", key.reveal()]).await;
-    assert!(said.printed().contains(&format!("Key {} of organization acme is revoked since", key.id())));
-    assert!(!said.out.contains(key.reveal()) && said.err.is_empty(), "{said:?}");
+    let output = keys(&api, &["revoke", key.reveal()]).await;
+    assert!(output.printed().contains(&format!("Key {} of organization acme is revoked since", key.id())));
+    assert!(!output.out.contains(key.reveal()) && output.err.is_empty(), "{output:?}");
     let end = listed(&api, &[]).await[0]["valid_until"].clone();
-    let said = keys(&api, &["revoke", key.id()]).await;
-    assert!(said.printed().contains(&format!("was revoked before, since {}", tests::text(&end))), "{said:?}");
+    let output = keys(&api, &["revoke", key.id().as_str()]).await;
+    assert!(output.printed().contains(&format!("was revoked before, since {}", tests::text(&end))), "{output:?}");
     assert_eq!(listed(&api, &[]).await[0]["valid_until"], end);
 
-    // What would have ended later ends now.
+    // A key with a later end ends now.
     let old = created(&api, "acme", "read").await;
     keys(&api, &["rotate", old.reveal(), "--keep-old", "10d"]).await.printed();
     assert_eq!(status(&api, &old).await, 200);
-    assert!(keys(&api, &["revoke", old.id()]).await.printed().contains("is revoked since"));
+    assert!(keys(&api, &["revoke", old.id().as_str()]).await.printed().contains("is revoked since"));
     assert_eq!(status(&api, &old).await, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_keeps_an_earlier_end_and_refuses_a_key_that_has_ended() {
     let api = Api::start().await;
-    let said = keys(&api, &["create", "--org", "acme", "--scopes", "read", "--expires-in", "1h"]).await;
-    let old = ApiKey::parse(said.printed()).expect("a key");
+    let output = keys(&api, &["create", "--org", "acme", "--scopes", "read", "--expires-in", "1h"]).await;
+    let old = ApiKey::parse(output.printed()).expect("a key");
     let end = listed(&api, &[]).await[0]["valid_until"].clone();
-    let said = keys(&api, &["rotate", old.id(), "--expires-in", "2d"]).await;
-    let new = ApiKey::parse(said.printed()).expect("a key");
-    assert!(said.err.contains(&format!("valid until {}", tests::text(&end))), "{said:?}");
+    let output = keys(&api, &["rotate", old.id().as_str(), "--expires-in", "2d"]).await;
+    let new = ApiKey::parse(output.printed()).expect("a key");
+    assert!(output.err.contains(&format!("valid until {}", tests::text(&end))), "{output:?}");
     let list = listed(&api, &[]).await;
     assert_eq!(list[0]["valid_until"], end);
     assert_eq!((&list[1]["scopes"], list[1]["state"].as_str()), (&json!(["read"]), Some("ending")));
 
-    // 24 hours where nothing is said.
+    // 24 hours by default.
     let before = SystemClock.now().plus(Duration::from_secs(24 * 60 * 60));
-    keys(&api, &["rotate", new.id()]).await.printed();
+    keys(&api, &["rotate", new.id().as_str()]).await.printed();
     let list = listed(&api, &[]).await;
     let until = Timestamp::parse(list[1]["valid_until"].as_str().expect("a time")).expect("a time");
     assert!(before <= until && until <= before.plus(Duration::from_secs(60)), "{list:?}");
 
-    keys(&api, &["revoke", old.id()]).await.printed();
-    keys(&api, &["rotate", old.id()]).await.refused(1, &[old.id(), "not valid any more", "keys create"]);
-    assert_eq!(listed(&api, &[]).await.len(), 3, "nothing was made");
+    keys(&api, &["revoke", old.id().as_str()]).await.printed();
+    keys(&api, &["rotate", old.id().as_str()])
+        .await
+        .refused(1, &[old.id().as_str(), "not valid any more", "keys create"]);
+    assert_eq!(listed(&api, &[]).await.len(), 3, "nothing was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,11 +258,12 @@ async fn a_command_line_that_cannot_be_done_says_why() {
     // A key with a digit missing, or one too many on the line, is not repeated on the screen.
     let key = ApiKey::generate().expect("random numbers");
     let cut = &key.reveal()[..96];
-    for arguments in [vec!["revoke", cut], vec!["revoke", key.id(), key.reveal()], vec!["list", "--org", key.reveal()]]
+    for arguments in
+        [vec!["revoke", cut], vec!["revoke", key.id().as_str(), key.reveal()], vec!["list", "--org", key.reveal()]]
     {
-        let said = keys(&api, &arguments).await;
-        said.refused(2, &[]);
-        assert!(!said.err.contains(&key.reveal()[30..60]), "{said:?}");
+        let output = keys(&api, &arguments).await;
+        output.refused(2, &[]);
+        assert!(!output.err.contains(&key.reveal()[30..60]), "{output:?}");
     }
     assert_eq!(listed(&api, &[]).await.len(), 0);
 }
@@ -278,33 +285,33 @@ async fn an_environment_in_which_nothing_can_be_done_says_what_is_missing() {
         with(&[("RATCHET_TABLE", table)]).await.refused(2, &["no table", "--table", "RATCHET_TABLE"]);
     }
     let (no_id, no_secret) = (("AWS_ACCESS_KEY_ID", None), ("AWS_SECRET_ACCESS_KEY", None));
-    let said = with(&[no_id, no_secret]).await;
-    said.refused(1, &["no AWS credentials", &api.proxy.endpoint, "AWS_ACCESS_KEY_ID=local"]);
-    let said = with(&[no_id, no_secret, (ENDPOINT, None), ("AWS_PROFILE", Some("work"))]).await;
-    said.refused(1, &["no AWS credentials", "AWS_PROFILE work", "log in"]);
-    // Nor is what a profile's own program says lost.
+    let output = with(&[no_id, no_secret]).await;
+    output.refused(1, &["no AWS credentials", &api.proxy.endpoint, "AWS_ACCESS_KEY_ID=local"]);
+    let output = with(&[no_id, no_secret, (ENDPOINT, None), ("AWS_PROFILE", Some("work"))]).await;
+    output.refused(1, &["no AWS credentials", "AWS_PROFILE work", "log in"]);
+    // The message of a profile's own program is shown, too.
     let profile = concat!(env!("CARGO_TARGET_TMPDIR"), "/profile");
     std::fs::write(profile, "[default]\ncredential_process = sh -c 'echo the token is over >&2; exit 3'\n")
         .expect("a file");
-    let said = with(&[no_id, no_secret, ("AWS_CONFIG_FILE", Some(profile)), ("PATH", Some("/bin:/usr/bin"))]).await;
-    said.refused(1, &["credentials cannot be had", "the token is over", "log in"]);
-    let said = with(&[("AWS_REGION", None), (ENDPOINT, None)]).await;
-    said.refused(1, &["no AWS region", "AWS_REGION"]);
-    // An endpoint of one's own needs no region.
-    let said = with(&[("AWS_REGION", None), ("RATCHET_TABLE", Some("elsewhere"))]).await;
-    said.refused(1, &["no table elsewhere"]);
+    let output = with(&[no_id, no_secret, ("AWS_CONFIG_FILE", Some(profile)), ("PATH", Some("/bin:/usr/bin"))]).await;
+    output.refused(1, &["credentials cannot be had", "the token is over", "log in"]);
+    let output = with(&[("AWS_REGION", None), (ENDPOINT, None)]).await;
+    output.refused(1, &["no AWS region", "AWS_REGION"]);
+    // With a custom endpoint, no region is needed.
+    let output = with(&[("AWS_REGION", None), ("RATCHET_TABLE", Some("elsewhere"))]).await;
+    output.refused(1, &["no table elsewhere"]);
     for endpoint in ["127.0.0.1:8000", "http://"] {
         with(&[(ENDPOINT, Some(endpoint))]).await.refused(1, &["no URL", ENDPOINT]);
     }
-    // What is set and empty is not set: the general variable counts then.
-    let said = with(&[(ENDPOINT, Some("")), ("AWS_ENDPOINT_URL", Some("http://127.0.0.1:9"))]).await;
-    said.refused(1, &["DynamoDB at http://127.0.0.1:9 does not answer", "nothing was changed"]);
-    // Something else listens there.
+    // A variable that is empty counts as not set: the general one is used.
+    let output = with(&[(ENDPOINT, Some("")), ("AWS_ENDPOINT_URL", Some("http://127.0.0.1:9"))]).await;
+    output.refused(1, &["DynamoDB at http://127.0.0.1:9 does not answer", "nothing was changed"]);
+    // A server that is no DynamoDB.
     with(&[(ENDPOINT, Some(&api.url))]).await.refused(1, &["HTTP 404"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dynamodb_refuses_is_said_with_what_to_do() {
+async fn a_refusal_of_dynamodb_is_reported_with_what_to_do() {
     let api = Api::start().await;
     let id = "0123456789abcdef";
     let create = ["create", "--org", "acme", "--scopes", "read"];
@@ -327,7 +334,7 @@ async fn what_dynamodb_refuses_is_said_with_what_to_do() {
     ] {
         api.proxy.plan([denied(action)]);
         keys(&api, arguments).await.refused(1, &["do not allow", action, api.table(), "policy"]);
-        // Not every refusal names it.
+        // Not every refusal names the action.
         if action != "kms:Decrypt" {
             api.proxy.plan([refusal("AccessDeniedException", "no")]);
             keys(&api, arguments).await.refused(1, &["do not allow", action]);
@@ -335,9 +342,9 @@ async fn what_dynamodb_refuses_is_said_with_what_to_do() {
     }
     for code in ["UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException"] {
         api.proxy.plan([refusal(code, "x-amz-security-token: a-session-token")]);
-        let said = keys(&api, &["list"]).await;
-        said.refused(1, &["does not accept the credentials", code, "log in again"]);
-        assert!(!said.err.contains("a-session-token"), "{said:?}");
+        let output = keys(&api, &["list"]).await;
+        output.refused(1, &["does not accept the credentials", code, "log in again"]);
+        assert!(!output.err.contains("a-session-token"), "{output:?}");
     }
     api.proxy.plan([refusal("ValidationException", "The table does not have the specified index: by_organization")]);
     keys(&api, &["list"]).await.refused(1, &["index: by_organization", "a table of Ratchet's"]);
@@ -357,11 +364,11 @@ async fn a_lost_answer_is_no_failure() {
     assert_eq!(status(&api, &old).await, 200);
     // The key is read, then replaced.
     api.proxy.plan([Fault::Pass, Fault::drop_answer()]);
-    let new = ApiKey::parse(keys(&api, &["rotate", old.id()]).await.printed()).expect("a key");
+    let new = ApiKey::parse(keys(&api, &["rotate", old.id().as_str()]).await.printed()).expect("a key");
     assert_eq!((status(&api, &old).await, status(&api, &new).await), (200, 200));
     api.proxy.plan([Fault::drop_answer()]);
-    let said = keys(&api, &["revoke", old.id()]).await;
-    assert!(said.printed().contains("is revoked since"), "it is this very revocation: {said:?}");
+    let output = keys(&api, &["revoke", old.id().as_str()]).await;
+    assert!(output.printed().contains("is revoked since"), "it is this very revocation: {output:?}");
     assert_eq!(api.proxy.left(), 0);
     assert_eq!(listed(&api, &[]).await.len(), 2);
 }
@@ -374,17 +381,17 @@ async fn a_key_that_may_be_stored_is_named_and_never_shown() {
     for faults in [
         [Fault::drop_answer(), Fault::drop_answer(), Fault::drop_answer()],
         [applied(), applied(), applied()],
-        // What the last attempt met says nothing of the first.
+        // The answer to the last attempt says nothing about the first.
         [Fault::drop_answer(), Fault::throttled(), Fault::throttled()],
         [Fault::drop_answer(), Fault::throttled(), refusal("AccessDeniedException", "no")],
     ] {
         let before = listed(&api, &[]).await.len();
         api.proxy.plan(faults);
-        let said = keys(&api, &create).await;
-        let line = said.refused(1, &["did not confirm", "not shown", "keys revoke"]);
+        let output = keys(&api, &create).await;
+        let line = output.refused(1, &["did not confirm", "not shown", "keys revoke"]);
         let id = id_in(line);
         assert_eq!(api.proxy.left(), 0);
-        assert!(!said.err.contains("ratchet_"), "{said:?}");
+        assert!(!output.err.contains("ratchet_"), "{output:?}");
         let list = listed(&api, &[]).await;
         assert_eq!((list.len(), list[before]["key_id"].as_str()), (before + 1, Some(id)), "it was stored");
         keys(&api, &["revoke", id]).await.printed();
@@ -392,19 +399,19 @@ async fn a_key_that_may_be_stored_is_named_and_never_shown() {
 
     let old = created(&api, "acme", "read").await;
     api.proxy.plan([Fault::Pass, Fault::drop_answer(), Fault::drop_answer(), Fault::drop_answer()]);
-    let said = keys(&api, &["rotate", old.id()]).await;
-    let line = said.refused(1, &["did not confirm", old.id(), "not shown", "then rotate"]);
+    let output = keys(&api, &["rotate", old.id().as_str()]).await;
+    let line = output.refused(1, &["did not confirm", old.id().as_str(), "not shown", "then rotate"]);
     let new = id_in(line);
-    assert_ne!(new, old.id());
-    assert!(!said.err.contains("ratchet_"), "{said:?}");
-    // The way out that it names.
+    assert_ne!(new, old.id().as_str());
+    assert!(!output.err.contains("ratchet_"), "{output:?}");
+    // The remedy in the message works.
     keys(&api, &["revoke", new]).await.printed();
-    let newer = ApiKey::parse(keys(&api, &["rotate", old.id()]).await.printed()).expect("a key");
+    let newer = ApiKey::parse(keys(&api, &["rotate", old.id().as_str()]).await.printed()).expect("a key");
     assert_eq!((status(&api, &old).await, status(&api, &newer).await), (200, 200));
 
     api.proxy.plan([Fault::drop_answer(), Fault::drop_answer(), Fault::drop_answer()]);
-    keys(&api, &["revoke", old.id()]).await.refused(1, &["did not confirm", old.id(), "again"]);
-    keys(&api, &["revoke", old.id()]).await.printed();
+    keys(&api, &["revoke", old.id().as_str()]).await.refused(1, &["did not confirm", old.id().as_str(), "again"]);
+    keys(&api, &["revoke", old.id().as_str()]).await.printed();
     assert_eq!(status(&api, &old).await, 403);
 }
 
@@ -415,7 +422,7 @@ async fn a_key_that_could_not_be_shown_is_named() {
     let mut command = command(&api, &["create", "--org", "acme", "--scopes", "read"]);
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     command.stdout(full);
-    let said = run(command).await;
-    let id = id_in(said.refused(1, &["stored", "not shown", "keys revoke"])).to_owned();
+    let output = run(command).await;
+    let id = id_in(output.refused(1, &["stored", "not shown", "keys revoke"])).to_owned();
     assert!(keys(&api, &["revoke", &id]).await.printed().contains("is revoked since"));
 }

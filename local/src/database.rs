@@ -4,7 +4,8 @@ use std::path::Path;
 
 use aws_sdk_dynamodb::config::{Builder, Credentials};
 use dynoxide::Database;
-use shared::store::roots::Roots;
+use ratchet_store::client;
+use ratchet_store::trust_roots::TrustRoots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -63,7 +64,7 @@ impl DynamoDb {
             "local",
         );
         let (region, endpoint) = (variable("AWS_REGION", "us-east-1"), self.endpoint.clone());
-        shared::store::config(region, credentials, Some(endpoint), &Roots::System)
+        client::config(region, credentials, Some(endpoint), &TrustRoots::System)
     }
 
     /// Ends an embedded one and closes its file.

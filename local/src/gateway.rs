@@ -1,7 +1,7 @@
 //! API Gateway's HTTP API, as far as a caller can see it: routes, the authorizer, payload-2.0 events, and the answers
 //! that it gives by itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use ratchet_http::authorizer_event::AuthorizerEvent;
+use ratchet_http::gateway_event::GatewayEvent;
+use ratchet_http::operation::Operation;
+use ratchet_model::caller::Caller;
+use ratchet_model::clock::{Clock, SystemClock};
 use serde_json::json;
-use shared::auth::Caller;
-use shared::clock::{Clock, SystemClock};
-use shared::request::event::{AuthorizerEvent, Event};
 use uuid::Uuid;
 
-use crate::routes::{Route, Services, find};
+use crate::operations::{Endpoint, FunctionResponse, Services, find};
 
 /// The largest request body of an HTTP API, in bytes.
 const MAX_REQUEST: usize = 10 * 1024 * 1024;
@@ -37,18 +38,6 @@ pub struct Gateway {
     callers: HashMap<String, Caller>,
 }
 
-/// What a function returns: the shape that API Gateway expects, read back from JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FunctionResponse {
-    status_code: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    body: Option<String>,
-    #[serde(default)]
-    is_base64_encoded: bool,
-}
-
 type HttpResponse = axum::http::Response<Body>;
 
 impl Gateway {
@@ -62,7 +51,7 @@ impl Gateway {
     pub async fn answer(&self, request: Request<Body>) -> HttpResponse {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let Some((route, parameters)) = find(parts.method.as_str(), &path) else {
+        let Some((endpoint, parameters)) = find(parts.method.as_str(), &path) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
         // The header is the authorizer's identity source: without it API Gateway does not even ask.
@@ -77,8 +66,8 @@ impl Gateway {
         let Ok(body) = axum::body::to_bytes(body, MAX_REQUEST).await else {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
-        let event = event(route, &parts, &parameters, &context, &body);
-        self.invoke(route, &event).await
+        let event = event(endpoint.operation, &parts, &parameters, &context, &body);
+        self.invoke(endpoint, &event).await
     }
 
     /// What the authorizer says of a key: a context, that it may not pass, or that it could not say.
@@ -89,18 +78,20 @@ impl Gateway {
         let event: AuthorizerEvent =
             serde_json::from_value(json!({ "version": "2.0", "type": "REQUEST", "identitySource": [key] }))
                 .map_err(|_| ())?;
-        let answer = authorizer::handle(&self.services.store, event).await.map_err(|_| ())?;
+        let answer = authorizer::authorize(&self.services.store, event).await.map_err(|_| ())?;
         Ok(answer.is_authorized.then_some(answer.context))
     }
 
     /// Runs a function with an event, both as JSON text: what does not survive that would not survive Lambda.
-    async fn invoke(&self, route: &Route, event: &str) -> HttpResponse {
+    async fn invoke(&self, endpoint: &Endpoint, event: &str) -> HttpResponse {
         let failed = || message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
-        let Ok(event) = serde_json::from_str::<Event>(event) else { return failed() };
-        let function = AssertUnwindSafe((route.handle)(&self.services, event)).catch_unwind();
+        let function = async {
+            let event = serde_json::from_str::<GatewayEvent>(event)?;
+            (endpoint.invoke)(&self.services, event).await
+        };
+        let function = AssertUnwindSafe(function).catch_unwind();
         // A function that panics and one that runs out of time look the same from outside.
-        let Ok(Ok(response)) = tokio::time::timeout(FUNCTION_TIMEOUT, function).await else { return failed() };
-        let Ok(response) = serde_json::to_string(&response) else { return failed() };
+        let Ok(Ok(Ok(response))) = tokio::time::timeout(FUNCTION_TIMEOUT, function).await else { return failed() };
         if response.len() > MAX_RESPONSE {
             tracing::error!(bytes = response.len(), "the answer is larger than Lambda allows");
             return failed();
@@ -111,7 +102,7 @@ impl Gateway {
 
 /// The event, with every field that API Gateway sets.
 fn event(
-    route: &Route,
+    operation: &Operation,
     parts: &axum::http::request::Parts,
     parameters: &[(&str, &str)],
     context: &HashMap<String, String>,
@@ -138,7 +129,7 @@ fn event(
     let optional = |present: bool, value: serde_json::Value| if present { value } else { serde_json::Value::Null };
     let mut event = json!({
         "version": "2.0",
-        "routeKey": route.to_string(),
+        "routeKey": operation.to_string(),
         "rawPath": parts.uri.path(),
         "rawQueryString": query,
         "headers": headers,
@@ -158,7 +149,7 @@ fn event(
                 "userAgent": headers.get("user-agent"),
             },
             "requestId": Uuid::new_v4().simple().to_string(),
-            "routeKey": route.to_string(),
+            "routeKey": operation.to_string(),
             "stage": "$default",
             "time": now.to_string(),
             "timeEpoch": now.millis(),

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use shared::auth::{Caller, Scopes, is_organization};
+use ratchet_model::caller::Caller;
+use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::scope::{Scopes, ScopesError};
 
 /// One key of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +13,7 @@ pub struct LocalKey {
     /// The key, any text.
     pub key: String,
     /// The organization that it speaks for.
-    pub organization: String,
+    pub organization: OrganizationId,
     /// What it may do.
     pub scopes: Scopes,
 }
@@ -26,17 +28,16 @@ impl FromStr for LocalKey {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("a key has at least one visible ASCII character and no spaces".to_owned());
         }
-        if !is_organization(organization) {
-            return Err(format!("{organization:?} is no organization: use 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"));
-        }
-        let scopes = scopes.map_or(Ok(Scopes::ALL), Scopes::parse).map_err(|name| {
-            if name.is_empty() {
-                "no scopes after the colon: use read, write or admin, separated by commas".to_owned()
-            } else {
+        let organization = OrganizationId::parse(organization).ok_or_else(|| {
+            format!("{organization:?} is no organization: use 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'")
+        })?;
+        let scopes = scopes.map_or(Ok(Scopes::ALL), Scopes::parse).map_err(|error| match error {
+            ScopesError::Empty => "no scopes after the colon: use read, write or admin, separated by commas".to_owned(),
+            ScopesError::Unknown(name) => {
                 format!("{name:?} is no scope: use read, write or admin, separated by commas")
             }
         })?;
-        Ok(Self { key: key.to_owned(), organization: organization.to_owned(), scopes })
+        Ok(Self { key: key.to_owned(), organization, scopes })
     }
 }
 
@@ -45,13 +46,9 @@ impl FromStr for LocalKey {
 pub fn callers(keys: &[LocalKey]) -> HashMap<String, Caller> {
     keys.iter()
         .enumerate()
-        .map(|(index, key)| {
-            let caller = Caller {
-                organization: key.organization.clone(),
-                key_id: format!("local-{}", index + 1),
-                scopes: key.scopes,
-            };
-            (key.key.clone(), caller)
+        .filter_map(|(index, key)| {
+            let key_id = KeyId::parse(&format!("local-{}", index + 1))?;
+            Some((key.key.clone(), Caller { organization: key.organization.clone(), key_id, scopes: key.scopes }))
         })
         .collect()
 }

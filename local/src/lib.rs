@@ -1,9 +1,9 @@
 //! The development server: the same functions as in AWS, behind a local API Gateway, with DynamoDB embedded.
 //!
-//! | room | what happens there |
+//! | module | responsibility |
 //! | --- | --- |
 //! | `gateway` | HTTP to payload-2.0 events and back, as API Gateway does it, its own answers included |
-//! | `routes` | one line per endpoint |
+//! | `operations` | one line per function: the route table, and the paths of the OpenAPI document |
 //! | `keys` | the API keys of the command line |
 //! | `database` | the embedded DynamoDB, or another one |
 //! | `docs` | `/openapi.json` and `/docs` |
@@ -14,5 +14,5 @@ pub mod docs;
 pub mod gateway;
 pub mod keys;
 pub mod openapi;
-pub mod routes;
+pub mod operations;
 pub mod server;

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::keys::LocalKey;
+use local::operations::OPERATIONS;
 use local::server::{Data, Options, Server};
+use ratchet_runtime::logging::targets;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -137,11 +139,8 @@ async fn stop() {
 
 /// One readable line per request, on standard error.
 fn log() {
-    let filter = Targets::new().with_default(LevelFilter::ERROR).with_targets([
-        ("shared", LevelFilter::INFO),
-        ("authorizer", LevelFilter::INFO),
-        ("local", LevelFilter::INFO),
-    ]);
+    let functions = OPERATIONS.iter().map(|endpoint| endpoint.operation.name);
+    let filter = targets(functions.chain([authorizer::NAME, "local"]), LevelFilter::INFO);
     let lines =
         tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr).with_filter(filter);
     tracing_subscriber::registry().with(lines).init();

@@ -6,7 +6,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{Components, Ref, RefOr};
 use utoipa::{Modify, OpenApi, openapi};
 
-use shared::openapi as common;
+use ratchet_http::error::ErrorResponse;
+use ratchet_http::openapi as common;
+use ratchet_model::error_code::ErrorCode;
+
+use crate::operations::Paths;
 
 /// The name of the security scheme in the document.
 const API_KEY: &str = "ApiKey";
@@ -34,16 +38,8 @@ const OF_THE_GATEWAY: [&str; 2] = ["Unauthorized", "TooManyRequests"];
         (name = "Flows", description = "Run flows, and report on their executions."),
         (name = "Executions", description = "End an execution from outside, and see what happened to its status.")
     ),
-    paths(
-        execute_flow::openapi::execute_flow,
-        list_executions::openapi::list_executions,
-        get_execution::openapi::get_execution,
-        update_execution::openapi::update_execution,
-        update_execution_status::openapi::update_execution_status,
-        list_transitions::openapi::list_transitions
-    ),
     components(
-        schemas(common::Error, common::ErrorCode, common::GatewayMessage, common::ErrorOrGatewayMessage),
+        schemas(ErrorResponse, ErrorCode, common::GatewayMessage, common::ErrorOrGatewayMessage),
         responses(
             common::Unauthorized,
             common::MayNotRead,
@@ -58,8 +54,7 @@ const OF_THE_GATEWAY: [&str; 2] = ["Unauthorized", "TooManyRequests"];
             common::WriteUnavailable
         )
     ),
-    security(("ApiKey" = [])),
-    modifiers(&Everywhere)
+    security(("ApiKey" = []))
 )]
 struct Document;
 
@@ -100,5 +95,8 @@ impl Modify for Everywhere {
 #[must_use]
 pub fn document() -> String {
     // Names, texts and numbers are always JSON.
-    Document::openapi().to_pretty_json().unwrap_or_default() + "\n"
+    let mut document = Document::openapi();
+    document.merge(Paths::openapi());
+    Everywhere.modify(&mut document);
+    document.to_pretty_json().unwrap_or_default() + "\n"
 }

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use shared::clock::SystemClock;
-use shared::error::Error;
-use shared::store::Store;
-use shared::store::cursor::CursorKey;
+use ratchet_http::cursor::CursorKey;
+use ratchet_model::clock::SystemClock;
+use ratchet_runtime::settings;
+use ratchet_store::Store;
+use ratchet_store::schema::TABLE_VARIABLE;
 use tokio::net::TcpListener;
 
 use crate::database::DynamoDb;
 use crate::docs;
 use crate::gateway::Gateway;
 use crate::keys::{LocalKey, callers};
-use crate::routes::Services;
+use crate::operations::Services;
 
 /// The table's name where the environment says none.
 const TABLE: &str = "ratchet";
@@ -74,15 +75,10 @@ impl Server {
             Data::File(file) => DynamoDb::embedded(Some(file)).await?,
             Data::At(endpoint) => DynamoDb::at(endpoint.clone()),
         };
-        let table = std::env::var(shared::bootstrap::TABLE).unwrap_or_else(|_| TABLE.to_owned());
+        let table = std::env::var(TABLE_VARIABLE).unwrap_or_else(|_| TABLE.to_owned());
         let store = Store::new(database.config(), table, Arc::new(SystemClock));
-        store.make_table().await.map_err(|error| {
-            let why = match error {
-                Error::Internal(reason) | Error::StoreUnavailable { reason } => reason,
-                other => format!("{other:?}"),
-            };
-            format!("no table can be made in the DynamoDB at {}: {why}", database.endpoint)
-        })?;
+        let created = store.create_table_if_missing().await;
+        created.map_err(|why| format!("no table can be created in the DynamoDB at {}: {why}", database.endpoint))?;
         let table = store.table().to_owned();
         let services = Services { store, cursors: cursor_key()? };
         Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database, table })
@@ -142,7 +138,7 @@ impl Server {
 
 /// The environment's key or a new one: then a walk by cursor does not outlive the server.
 fn cursor_key() -> Result<CursorKey, String> {
-    if let Ok(secret) = std::env::var(shared::bootstrap::CURSOR_KEY) {
+    if let Ok(secret) = std::env::var(settings::CURSOR_KEY) {
         return Ok(CursorKey::new(secret.as_bytes()));
     }
     let mut secret = [0u8; 32];

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::scope::Scopes;
 use reqwest::Method;
-use shared::auth::{ApiKey, KeyRecord, Scopes};
 use tests::canaries::{CANARY, NO_ROUTE, Planted, accepted, called, complaint, execute, headers, refused};
 use tests::coverage::assert_covers;
 use tests::proxy::Fault;
@@ -143,13 +144,17 @@ fn faults(table: &str) -> Vec<(&'static str, MakeFault)> {
 async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error() {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = shared::bootstrap::subscriber(LevelFilter::TRACE, move || writer.clone());
+    let subscriber = ratchet_runtime::logging::subscriber("authorizer", LevelFilter::TRACE, move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber);
     let api = Api::start().await;
     let key = ApiKey::generate().expect("random numbers");
-    let record =
-        KeyRecord { digest: key.digest(), organization: "acme".to_owned(), scopes: Scopes::ALL, valid_until: None };
-    api.put_key(key.id(), &record).await;
+    let record = ApiKeyRecord {
+        digest: key.digest(),
+        organization: tests::organization("acme"),
+        scopes: Scopes::ALL,
+        valid_until: None,
+    };
+    api.put_key(&key.id(), &record).await;
     let mut search = Search { api, key, met: BTreeMap::new() };
     let table_key = search.key.reveal().to_owned();
 
@@ -213,7 +218,7 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
     }
     assert!(logged("\"ERROR\"") > 10 && logged("\"WARN\"") > 10, "the faults are not in the log");
     // By the public part of a key lines are told apart; it is no secret.
-    assert!(logged(search.key.id()) > 10);
+    assert!(logged(search.key.id().as_str()) > 10);
     let secret = &stranger.reveal()["ratchet_".len() + 17..];
     for planted in search.inside().into_iter().chain([CANARY, secret]) {
         let line = log.lines().find(|line| line.contains(planted));

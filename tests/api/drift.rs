@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use local::gateway::FUNCTION_TIMEOUT;
-use local::routes::ROUTES;
+use local::operations::OPERATIONS;
+use ratchet_model::api_key::ApiKey;
+use ratchet_runtime::settings::CURSOR_KEY;
+use ratchet_store::client::OPERATION_TIMEOUT;
+use ratchet_store::schema as attributes;
+use ratchet_store::schema::Index;
 use serde_json::Value;
 use serde_norway::Value as Yaml;
-use shared::auth::ApiKey;
-use shared::bootstrap::{CURSOR_KEY, TABLE};
-use shared::store::{Index, OPERATION_TIMEOUT, attributes};
 use tests::template::{self, Function, Kind, pascal_case, resources, scalar, template};
 use tests::{Api, text};
 
@@ -60,7 +62,8 @@ fn authorizer(functions: &BTreeMap<String, Function>) -> String {
 }
 
 fn routes() -> BTreeMap<String, String> {
-    ROUTES.iter().map(|route| (route.operation.to_owned(), route.to_string())).collect()
+    let operations = OPERATIONS.iter().map(|endpoint| endpoint.operation);
+    operations.map(|operation| (operation.name.to_owned(), operation.to_string())).collect()
 }
 
 #[test]
@@ -181,7 +184,7 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
     };
     let functions = template::functions(&template);
     let authorizer = timeout(&functions[&authorizer(&functions)]);
-    assert_eq!(scalar(&globals["Environment"]["Variables"][TABLE]), TABLE_IN_USE);
+    assert_eq!(scalar(&globals["Environment"]["Variables"][attributes::TABLE_VARIABLE]), TABLE_IN_USE);
     for (name, function) in functions {
         let timeout = timeout(&function);
         assert!(timeout > OPERATION_TIMEOUT, "{name} must see the end of a request to DynamoDB");

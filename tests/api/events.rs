@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use local::routes::{BASE, ROUTES, Route, Services};
+use local::operations::{Endpoint, OPERATIONS, Services};
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
-use shared::auth::{ApiKey, KeyRecord, Scopes};
 use tests::cases::{FILE, cases};
 pub use tests::coverage::{functions, root};
 use tests::template::{self, Kind, template};
@@ -33,23 +34,19 @@ pub fn function_of(event: &str) -> &str {
     event.split_once('.').unwrap_or_else(|| panic!("events/{event}.json is not named <function>.<outcome>.json")).0
 }
 
-fn route_of(function: &str) -> Option<&'static Route> {
-    static ALL: [Route; ROUTES.len()] = ROUTES;
-    ALL.iter().find(|route| route.operation == function)
-}
-
 /// Hands an event to its function, as the runtime does.
 async fn run(api: &Api, name: &str, event: &str) -> (u16, Value) {
     let function = function_of(name);
     if function == "authorizer" {
         let event = serde_json::from_str(event).expect("an authorizer's event");
-        let answer = authorizer::handle(&api.store, event).await.expect("an answer");
+        let answer = authorizer::authorize(&api.store, event).await.expect("an answer");
         let status = if answer.is_authorized { 200 } else { 403 };
         return (status, serde_json::to_value(answer).expect("JSON"));
     }
-    let route = route_of(function).unwrap_or_else(|| panic!("events/{name}.json: no way to hand it to its function"));
+    let endpoint =
+        Endpoint::named(function).unwrap_or_else(|| panic!("events/{name}.json: no way to hand it to its function"));
     let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
-    let answer = (route.handle)(&services, serde_json::from_str(event).expect("an event")).await;
+    let answer = endpoint.call(&services, event).await.expect("an event");
     let body = answer.body.map_or(Value::Null, |body| serde_json::from_str(&body).expect("JSON"));
     (answer.status_code, body)
 }
@@ -58,13 +55,13 @@ async fn run(api: &Api, name: &str, event: &str) -> (u16, Value) {
 async fn put_known_key(api: &Api) {
     let event: Value = serde_json::from_str(&events()["authorizer.known_key"]).expect("JSON");
     let key = ApiKey::parse(&text(&event["identitySource"][0])).expect("a key that could have been issued");
-    let record = KeyRecord {
+    let record = ApiKeyRecord {
         digest: key.digest(),
-        organization: "acme".to_owned(),
+        organization: tests::organization("acme"),
         scopes: Scopes::parse("read,write").expect("scopes"),
         valid_until: None,
     };
-    api.put_key(key.id(), &record).await;
+    api.put_key(&key.id(), &record).await;
 }
 
 /// Whether `actual` has everything that `expected` has; lists must be of the same length.
@@ -140,14 +137,14 @@ fn every_event_is_one_that_api_gateway_could_send() {
         let context = &event["requestContext"];
         let route_key = text(&event["routeKey"]);
         if *kind == Kind::Authorizer {
-            let known = ROUTES.iter().any(|route| route.to_string() == route_key);
+            let known = OPERATIONS.iter().any(|endpoint| endpoint.operation.to_string() == route_key);
             assert!(known, "{name}: {route_key} is no route");
             assert_eq!(event["identitySource"], json!([event["headers"]["x-api-key"]]), "{name}");
             let arn = text(&event["routeArn"]);
             let place = format!("/$default/{}{}", text(&context["http"]["method"]), text(&event["rawPath"]));
             assert!(arn.starts_with("arn:aws:execute-api:") && arn.ends_with(&place), "{name}: {arn}");
         } else {
-            let route = route_of(function).unwrap_or_else(|| panic!("{function} has no route"));
+            let route = Endpoint::named(function).unwrap_or_else(|| panic!("{function} has no route")).operation;
             assert_eq!(route_key, route.to_string(), "{name}");
             let caller = context["authorizer"]["lambda"].as_object().expect("what the authorizer said");
             assert_eq!(caller.keys().collect::<Vec<_>>(), ["key_id", "organization_id", "scopes"], "{name}");
@@ -158,7 +155,7 @@ fn every_event_is_one_that_api_gateway_could_send() {
         let (method, pattern) = route_key.split_once(' ').expect("a method and a path");
         let id = event["pathParameters"]["execution_id"].as_str().unwrap_or_default();
         assert_eq!(event["rawPath"], pattern.replace("{execution_id}", id), "{name}");
-        assert!(pattern.starts_with(BASE), "{name}");
+        assert!(pattern.starts_with(tests::BASE), "{name}");
         assert_eq!(context["routeKey"], event["routeKey"], "{name}");
         assert_eq!(context["http"]["path"], event["rawPath"], "{name}");
         assert_eq!(context["http"]["method"], method, "{name}");

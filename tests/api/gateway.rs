@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use local::operations::OPERATIONS;
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::clock::Clock;
+use ratchet_model::scope::Scopes;
 use reqwest::Method;
 use serde_json::json;
-use shared::auth::{ApiKey, KeyRecord, Scopes};
-use shared::clock::Clock;
-use tests::Api;
+use tests::{Api, below_base};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_with_an_unknown_one_and_off_the_routes_api_gateway_answers() {
     let api = Api::start().await;
     let id = api.new_execution().await;
-    for route in local::routes::ROUTES {
-        let path = route.path.replace("{execution_id}", &id);
-        let method: Method = route.method.parse().expect("a method");
+    for endpoint in OPERATIONS {
+        let path = below_base(endpoint.operation).replace("{execution_id}", &id);
+        let method: Method = endpoint.operation.method.parse().expect("a method");
         let anonymous =
             reqwest::Client::new().request(method.clone(), format!("{}/api/v1{path}", api.url)).send().await;
         let anonymous = anonymous.expect("an answer");
@@ -37,15 +39,15 @@ async fn without_a_key_with_an_unknown_one_and_off_the_routes_api_gateway_answer
 async fn a_key_of_the_table_lets_its_organization_in_until_it_is_revoked() {
     let api = Api::start().await;
     let key = ApiKey::generate().expect("random numbers");
-    let mut record = KeyRecord {
+    let mut record = ApiKeyRecord {
         digest: key.digest(),
-        organization: "acme".to_owned(),
+        organization: tests::organization("acme"),
         scopes: Scopes::parse("read").expect("scopes"),
         valid_until: None,
     };
     let get = || async { api.with_key(key.reveal()).get("/flows/executions").await.status.as_u16() };
     assert_eq!(get().await, 403);
-    api.put_key(key.id(), &record).await;
+    api.put_key(&key.id(), &record).await;
     assert_eq!(get().await, 200);
     // Its id is public; the secret is not.
     let forged = ApiKey::generate().expect("random numbers");
@@ -53,7 +55,7 @@ async fn a_key_of_the_table_lets_its_organization_in_until_it_is_revoked() {
     assert_eq!(api.with_key(&mixed).get("/flows/executions").await.status.as_u16(), 403);
 
     record.valid_until = Some(api.clock.now().plus(Duration::from_secs(60)));
-    api.put_key(key.id(), &record).await;
+    api.put_key(&key.id(), &record).await;
     assert_eq!(get().await, 200);
     api.clock.advance(Duration::from_secs(61));
     assert_eq!(get().await, 403);

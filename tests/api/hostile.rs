@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use local::routes::{BASE, ROUTES};
+use local::operations::OPERATIONS;
 use reqwest::Method;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tests::seeded::Random;
-use tests::{Answer, Api, KEY};
+use tests::{Answer, Api, KEY, below_base};
 use tokio::task::JoinSet;
 
 /// How many requests are under way at once.
@@ -196,11 +196,10 @@ impl std::fmt::Debug for Hostile {
 
 impl Hostile {
     fn roll(dice: &mut Random, id: &str) -> Self {
-        let [first, ..] = &ROUTES;
-        let route = ROUTES.get(below(dice, ROUTES.len())).unwrap_or(first);
+        let operation = OPERATIONS[below(dice, OPERATIONS.len())].operation;
         let ids = [id, "", "..", "%2e%2e", "%00", "00000000-0000-0000-0000-000000000000", "\u{e9}", "e#other#1"];
         let id = if below(dice, 3) > 0 { id } else { ids[below(dice, ids.len())] };
-        let mut path = route.path.strip_prefix(BASE).unwrap_or(route.path).replace("{execution_id}", id);
+        let mut path = below_base(operation).replace("{execution_id}", id);
         if below(dice, 3) == 0 {
             path.push('?');
             let queries: Vec<&str> = (0..=below(dice, 3)).map(|_| QUERIES[below(dice, QUERIES.len())]).collect();
@@ -215,7 +214,7 @@ impl Hostile {
                 (HEADERS[below(dice, HEADERS.len())], value)
             })
             .collect();
-        Self { method: route.method, path, headers, body: Self::body(dice) }
+        Self { method: operation.method, path, headers, body: Self::body(dice) }
     }
 
     fn body(dice: &mut Random) -> Vec<u8> {

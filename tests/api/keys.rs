@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord, KeyState};
+use ratchet_model::clock::Clock;
+use ratchet_model::id::KeyId;
+use ratchet_model::scope::Scopes;
+use ratchet_store::api_keys::ApiKeyError;
+use ratchet_store::schema as attributes;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use shared::auth::{ApiKey, KeyId, KeyRecord, KeyState, Scopes};
-use shared::clock::Clock;
-use shared::store::attributes;
-use shared::store::keys::KeyError;
-use tests::Api;
 use tests::proxy::Fault;
+use tests::{Api, organization};
 
 use crate::events::root;
 
@@ -22,7 +24,7 @@ fn new_key() -> ApiKey {
 /// A new key in the table, put past the proxy.
 async fn stored(api: &Api) -> ApiKey {
     let key = new_key();
-    api.store.create_key(&key, "acme", Scopes::ALL, None).await.expect("a key");
+    api.store.create_key(&key, &organization("acme"), Scopes::ALL, None).await.expect("a key");
     key
 }
 
@@ -44,12 +46,12 @@ async fn a_list_reads_keys_alone_and_a_hundred_at_a_time() {
     }
     let mut made = Vec::new();
     for _ in 0..105 {
-        made.push(stored(&api).await.id().to_owned());
+        made.push(stored(&api).await.id());
     }
     let _ = api.watch.requests();
     let keys = api.proxied.keys(None).await.expect("keys");
     assert_eq!(api.watch.requests(), ["Query", "BatchGetItem", "BatchGetItem"]);
-    let mut ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
+    let mut ids: Vec<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
     assert!(keys.windows(2).all(|pair| pair[0].created_at <= pair[1].created_at), "oldest first");
     ids.sort();
     made.sort();
@@ -65,7 +67,7 @@ async fn a_list_goes_on_after_a_page_and_asks_again_for_what_was_left_out() {
     let keys = api.store.keys(None).await.expect("keys");
     let entry = {
         let order = format!("{:015}#{}", keys[0].created_at.expect("a time").millis(), keys[0].id);
-        let mut entry = primary_key(if keys[0].id == KeyId::of(&first) { &first } else { &second });
+        let mut entry = primary_key(if keys[0].id == first.id() { &first } else { &second });
         entry["go"] = json!({ "S": "k#" });
         entry["t"] = json!({ "S": order });
         entry
@@ -81,7 +83,7 @@ async fn a_list_goes_on_after_a_page_and_asks_again_for_what_was_left_out() {
     assert_eq!(api.watch.requests(), ["Query", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem"]);
     // Not for ever.
     api.proxy.plan([Fault::Pass, left_out(), left_out(), left_out()]);
-    assert!(matches!(api.proxied.keys(None).await, Err(KeyError::Busy)));
+    assert!(matches!(api.proxied.keys(None).await, Err(ApiKeyError::Busy)));
     assert_eq!(api.proxy.left(), 0);
 }
 
@@ -89,7 +91,7 @@ async fn a_list_goes_on_after_a_page_and_asks_again_for_what_was_left_out() {
 async fn a_rotation_and_a_revocation_at_once_leave_no_key_behind() {
     let api = Api::start().await;
     let old = stored(&api).await;
-    let old_id = KeyId::of(&old);
+    let old_id = old.id();
     let item = api.items().await.remove(0);
     // What the rotation reads is from before the revocation.
     let mut read = primary_key(&old);
@@ -102,7 +104,7 @@ async fn a_rotation_and_a_revocation_at_once_leave_no_key_behind() {
     let _ = api.watch.requests();
     let outcome = api.proxied.rotate_key(&old_id, HOUR, &new_key(), None).await;
     assert!(
-        matches!(outcome, Err(KeyError::Ended { since }) if since == revocation.since),
+        matches!(outcome, Err(ApiKeyError::Ended { since }) if since == revocation.since),
         "{outcome:?} {:?}",
         api.watch.requests()
     );
@@ -126,7 +128,7 @@ async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done(
     // Its repeat is known by its token, or is refused and finds the new key there.
     for repeat in [Fault::Pass, cancelled()] {
         let (old, new) = (stored(&api).await, new_key());
-        let (store, id) = (api.store.clone(), KeyId::of(&old));
+        let (store, id) = (api.store.clone(), old.id());
         let meanwhile = {
             let id = id.clone();
             Box::pin(async move {
@@ -135,7 +137,7 @@ async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done(
         };
         api.proxy.plan([Fault::Pass, Fault::DropAnswer(meanwhile), repeat]);
         let rotation = api.proxied.rotate_key(&id, HOUR, &new, None).await.expect("a rotation");
-        assert_eq!(rotation.new.id, KeyId::of(&new));
+        assert_eq!(rotation.new.id, new.id());
         assert_eq!(api.with_key(new.reveal()).get("/flows/executions").await.status.as_u16(), 200);
         assert_eq!(api.with_key(old.reveal()).get("/flows/executions").await.status.as_u16(), 403);
     }
@@ -145,16 +147,16 @@ async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_others_keep_from_happening_gives_up_and_says_whether_it_may_happen_yet() {
     let api = Api::start().await;
-    let id = KeyId::of(&stored(&api).await);
+    let id = stored(&api).await.id();
     // The old key is read, and after the first refusal the new one looked for.
     let refusals = || (0..3).flat_map(|_| [Fault::Pass, Fault::Pass, cancelled()]);
     api.proxy.plan([Fault::Pass, cancelled()].into_iter().chain(refusals()));
     let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
-    assert!(matches!(outcome, Err(KeyError::Busy)), "{outcome:?}");
+    assert!(matches!(outcome, Err(ApiKeyError::Busy)), "{outcome:?}");
     // One attempt is on its way, for all that is known.
     api.proxy.plan([Fault::Pass, Fault::DropRequest, cancelled()].into_iter().chain(refusals()));
     let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
-    assert!(matches!(outcome, Err(KeyError::OutcomeUnknown { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(ApiKeyError::OutcomeUnknown { .. })), "{outcome:?}");
     assert_eq!(api.proxy.left(), 0);
     assert_eq!(api.store.keys(None).await.expect("keys").len(), 1);
 }
@@ -164,14 +166,22 @@ async fn a_key_takes_nobody_elses_place() {
     let api = Api::start().await;
     let key = stored(&api).await;
     // The same key again is a repeat; another one with its id is not.
-    api.store.create_key(&key, "acme", Scopes::ALL, None).await.expect("a repeat");
+    api.store.create_key(&key, &organization("acme"), Scopes::ALL, None).await.expect("a repeat");
     let other = new_key();
-    let organization = "other".to_owned();
-    let record = KeyRecord { digest: key.digest(), organization, scopes: Scopes::ALL, valid_until: None };
-    api.put_key(other.id(), &record).await;
-    let outcome = api.store.create_key(&other, "acme", Scopes::ALL, None).await;
-    assert!(matches!(outcome, Err(KeyError::Failed { .. })), "{outcome:?}");
-    assert_eq!(api.store.api_key(other.id()).await.expect("an answer").expect("a key").organization, "other");
+    let other_organization = organization("other");
+    let record = ApiKeyRecord {
+        digest: key.digest(),
+        organization: other_organization.clone(),
+        scopes: Scopes::ALL,
+        valid_until: None,
+    };
+    api.put_key(&other.id(), &record).await;
+    let outcome = api.store.create_key(&other, &organization("acme"), Scopes::ALL, None).await;
+    assert!(matches!(outcome, Err(ApiKeyError::Failed { .. })), "{outcome:?}");
+    assert_eq!(
+        api.store.api_key(&other.id()).await.expect("an answer").expect("a key").organization,
+        other_organization
+    );
 }
 
 /// Every policy statement anywhere below `part` that is about this action.
@@ -192,7 +202,7 @@ fn no_function_may_read_the_keys_in_their_index() {
         let patterns = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
         for pattern in patterns.as_sequence().expect("patterns") {
             let prefix = pattern.as_str().and_then(|pattern| pattern.strip_suffix('*')).expect("a prefix");
-            assert!(!prefix.is_empty() && !attributes::KEYS.starts_with(prefix), "{prefix}");
+            assert!(!prefix.is_empty() && !attributes::API_KEYS.starts_with(prefix), "{prefix}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
+use ratchet_model::execution::TriggerType;
 use serde_json::{Value, json};
-use shared::execution::TriggerType;
 use tests::proxy::Fault;
 use tests::{Answer, Api, Seed, text};
 

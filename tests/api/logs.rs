@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use ratchet_http::authorizer_event::AuthorizerEvent;
+use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
-use shared::auth::{Caller, Scopes};
-use shared::request::event::{AuthorizerEvent, Event};
-use tests::Api;
 use tests::proxy::Fault;
+use tests::{Api, caller, events};
 use tracing::level_filters::LevelFilter;
 
 /// Text that must be in no log, wherever a caller puts it.
@@ -37,13 +37,9 @@ impl Lines {
     }
 }
 
-fn event(id: &str, body: &Value, scopes: &str) -> Event {
-    let caller = Caller {
-        organization: "acme".to_owned(),
-        key_id: "key-1".to_owned(),
-        scopes: Scopes::parse(scopes).expect("scopes"),
-    };
-    let event = json!({
+fn request(id: &str, body: &Value, scopes: &str) -> lambda_http::Request {
+    let caller = caller("acme", "key-1", Scopes::parse(scopes).expect("scopes"));
+    events::request(events::event(&json!({
         "headers": {
             "content-type": "application/json",
             "x-api-key": CANARY,
@@ -55,8 +51,7 @@ fn event(id: &str, body: &Value, scopes: &str) -> Event {
         "pathParameters": { "execution_id": id },
         "body": body.to_string(),
         "requestContext": { "requestId": "gateway-1", "authorizer": { "lambda": caller.to_context() } },
-    });
-    serde_json::from_value(event).expect("an event")
+    })))
 }
 
 // On one thread, so that the log of this test is its own.
@@ -66,7 +61,8 @@ async fn a_request_logs_one_line_that_names_it_and_nothing_that_was_sent() {
     let id = api.execution_in("running").await;
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = shared::bootstrap::subscriber(LevelFilter::TRACE, move || writer.clone());
+    let subscriber =
+        ratchet_runtime::logging::subscriber("update_execution", LevelFilter::TRACE, move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let canary = json!({ "metadata": { CANARY: CANARY }, "error_message": CANARY });
@@ -81,7 +77,7 @@ async fn a_request_logs_one_line_that_names_it_and_nothing_that_was_sent() {
         (&canary, "write", thrice(Fault::internal), 503, vec!["WARN", "INFO"]),
     ] {
         api.proxy.plan(faults);
-        let response = update_execution::handle(&api.proxied, event(&id, body, scopes)).await;
+        let response = update_execution::handle(&api.proxied, request(&id, body, scopes)).await;
         let response = response.unwrap_or_else(|never| match never {});
         assert_eq!(response.status_code, status, "{:?}", response.body);
         let logged = lines.take();
@@ -103,15 +99,15 @@ async fn the_authorizer_logs_the_id_of_a_key_and_never_its_secret() {
     let api = Api::start().await;
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = shared::bootstrap::subscriber(LevelFilter::TRACE, move || writer.clone());
+    let subscriber = ratchet_runtime::logging::subscriber(authorizer::NAME, LevelFilter::TRACE, move || writer.clone());
     let _guard = tracing::subscriber::set_default(subscriber);
-    let key = shared::auth::ApiKey::generate().expect("random numbers");
+    let key = ratchet_model::api_key::ApiKey::generate().expect("random numbers");
     for text in [CANARY, key.reveal()] {
         let event: AuthorizerEvent = serde_json::from_value(json!({
             "identitySource": [text], "headers": { "X-Api-Key": text }, "requestContext": { "requestId": "gateway-1" },
         }))
         .expect("an event");
-        assert!(!authorizer::handle(&api.proxied, event).await.expect("an answer").is_authorized);
+        assert!(!authorizer::authorize(&api.proxied, event).await.expect("an answer").is_authorized);
         let logged = lines.take();
         assert_eq!(logged.len(), 1);
         assert_eq!((&logged[0]["correlation_id"], &logged[0]["authorized"]), (&json!("gateway-1"), &json!(false)));

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::TokenBucket;
+use ratchet_model::clock::Clock;
+use ratchet_store::Store;
+use ratchet_store::client::ATTEMPT_TIMEOUT;
+use ratchet_store::dedup::UNKEYED;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::store::marks::UNKEYED;
-use shared::store::{ATTEMPT_TIMEOUT, Store};
 use tests::proxy::Fault;
 use tests::{Api, Call, MovedClock};
 use tokio::sync::oneshot;
@@ -125,11 +126,11 @@ async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
 }
 
 /// A stretch of the ring of writes without a key (`shared/src/store/marks.rs`).
-const STRETCH: Duration = Duration::from_millis(UNKEYED.stretch().cast_unsigned());
+const STRETCH: Duration = Duration::from_millis(UNKEYED.bucket_ms().cast_unsigned());
 
 /// Waits, by the service's clock, for a stretch to begin, so that none does of itself while a test counts them.
 fn begin_stretch(clock: &MovedClock) {
-    let left = UNKEYED.stretch() - clock.now().millis().rem_euclid(UNKEYED.stretch());
+    let left = UNKEYED.bucket_ms() - clock.now().millis().rem_euclid(UNKEYED.bucket_ms());
     clock.advance(Duration::from_millis(left.cast_unsigned()));
 }
 

@@ -350,10 +350,11 @@ fn this_files_own_reader_keeps_what_counts() {
 #[test]
 fn the_reader_keeps_every_object_as_it_was_written() {
     let outcome = runner(2_000).run(&spelled(), |(value, text)| {
-        let document = shared::json::parse(&text).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        let document = ratchet_model::json::parse(&text).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         prop_assert_eq!(Reader::read(document.text()), value.clone());
         // What it kept, it keeps.
-        let again = shared::json::parse(document.text()).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        let again =
+            ratchet_model::json::parse(document.text()).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         prop_assert_eq!(again.text(), document.text());
         let Json::Object(expected) = value else { return Err(TestCaseError::fail("no object")) };
         let found: Vec<(String, Json)> = document
@@ -390,7 +391,7 @@ fn the_reader_takes_and_refuses_what_another_reader_does() {
             Err(error) if error.to_string().contains("number out of range") => return Ok(()),
             Err(_) => false,
         };
-        let found = shared::json::parse(&damaged);
+        let found = ratchet_model::json::parse(&damaged);
         prop_assert_eq!(found.is_ok(), expected, "{}: {:?}", damaged, found.err());
         Ok(())
     });

@@ -6,10 +6,11 @@ mod timing;
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::routes::{ROUTES, Route};
+use local::operations::OPERATIONS;
+use ratchet_http::operation::Operation;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Api, Call, text};
+use tests::{Answer, Api, Call, below_base, text};
 
 /// The key of another organization than the one whose executions are asked for.
 const STRANGER: &str = "other-key";
@@ -32,14 +33,13 @@ fn comparable(answer: &Answer) -> (u16, String, Vec<String>) {
 }
 
 /// The routes that name an execution.
-fn routes() -> impl Iterator<Item = &'static Route> {
-    static ALL: [Route; 6] = ROUTES;
-    ALL.iter().filter(|route| route.path.contains("{execution_id}"))
+fn routes() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().map(|endpoint| endpoint.operation).filter(|route| route.path.contains("{execution_id}"))
 }
 
 /// The bodies that are tried on a route: changes that some status allows and some do not, and no changes.
-fn bodies(route: &Route) -> Vec<&'static str> {
-    match route.operation {
+fn bodies(route: &Operation) -> Vec<&'static str> {
+    match route.name {
         "update_execution" => vec![
             r#"{"status":"running"}"#,
             r#"{"status":"pending"}"#,
@@ -64,7 +64,7 @@ fn bodies(route: &Route) -> Vec<&'static str> {
 
 /// The whole table, in an order of its own.
 async fn table(api: &Api) -> BTreeMap<(String, String), BTreeMap<String, AttributeValue>> {
-    let text = |item: &shared::store::item::Item, name: &str| item[name].as_s().expect("a text").clone();
+    let text = |item: &ratchet_store::item::Item, name: &str| item[name].as_s().expect("a text").clone();
     let items = api.items().await;
     items.into_iter().map(|item| ((text(&item, "pk"), text(&item, "sk")), item.into_iter().collect())).collect()
 }
@@ -112,12 +112,12 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
             for body in bodies(route) {
                 let bodies = [body.to_owned()];
                 // The very request of the owner's too, whose repeat would be answered to the owner as a success.
-                let own = (route.operation == "update_execution").then(|| owners.to_string());
+                let own = (route.name == "update_execution").then(|| owners.to_string());
                 for body in bodies.into_iter().chain(own) {
                     for headers in header_sets {
                         let send = async |id: &str| {
                             let method: Method = route.method.parse().expect("a method");
-                            let call = stranger.request(method, &route.path.replace("{execution_id}", id));
+                            let call = stranger.request(method, &below_base(route).replace("{execution_id}", id));
                             let typed = headers.iter().any(|(name, _)| *name == "content-type");
                             let call = if body.is_empty() { call } else { call.body(body.clone()) };
                             let call = if typed { call } else { call.header("content-type", "application/json") };
@@ -129,7 +129,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
                         let near = headers.is_empty().then_some(&near);
                         for id in [&id, &upper].into_iter().chain(near) {
                             let answer = send(id).await;
-                            assert_eq!(comparable(&answer), expected, "{} {id} {headers:?} {body}", route.operation);
+                            assert_eq!(comparable(&answer), expected, "{} {id} {headers:?} {body}", route.name);
                             tried += 1;
                         }
                         assert!(matches!(missing.status.as_u16(), 404 | 415 | 422), "{}", missing.text);
@@ -158,14 +158,14 @@ async fn what_is_asked_of_dynamodb_is_the_same_for_another_organizations_executi
             for id in [&id, &uuid::Uuid::new_v4().to_string()] {
                 let _ = (api.watch.requests(), api.watch.units(), api.watch.read_units());
                 let method: Method = route.method.parse().expect("a method");
-                let call = stranger.request(method, &route.path.replace("{execution_id}", id));
+                let call = stranger.request(method, &below_base(route).replace("{execution_id}", id));
                 let call =
                     if body.is_empty() { call } else { call.body(body).header("content-type", "application/json") };
                 call.send().await;
                 asked.push((api.watch.requests(), api.watch.units(), api.watch.read_units()));
             }
-            assert_eq!(asked[0], asked[1], "{} {body}", route.operation);
-            assert!(asked[0].0.len() <= 1, "{} {body}: {:?}", route.operation, asked[0].0);
+            assert_eq!(asked[0], asked[1], "{} {body}", route.name);
+            assert!(asked[0].0.len() <= 1, "{} {body}: {:?}", route.name, asked[0].0);
         }
     }
     // The owner's read does cost something: what is compared above is what was measured.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use ratchet_model::clock::SystemClock;
+use ratchet_model::error::Error;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::scope::Scopes;
+use ratchet_store::Store;
+use ratchet_store::client::config;
+use ratchet_store::trust_roots::TrustRoots;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use shared::auth::{Caller, Scopes};
-use shared::clock::SystemClock;
-use shared::error::Error;
-use shared::request::ExecutionId;
-use shared::store::roots::Roots;
-use shared::store::{Store, config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -51,16 +52,12 @@ async fn empty_dynamodb(name: &str) -> (u16, String) {
 }
 
 /// What a read of an execution meets there.
-async fn read(port: u16, roots: &Roots) -> Error {
+async fn read(port: u16, roots: &TrustRoots) -> Error {
     let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
     let endpoint = format!("https://localhost:{port}");
     let store =
         Store::new(config("us-east-1".to_owned(), credentials, Some(endpoint), roots), "t", Arc::new(SystemClock));
-    let caller = Caller {
-        organization: "acme".to_owned(),
-        key_id: "key-1".to_owned(),
-        scopes: Scopes::parse("read").expect("a scope"),
-    };
+    let caller = tests::caller("acme", "key-1", Scopes::parse("read").expect("a scope"));
     let id = ExecutionId::parse("018f3a5e-7b7c-7d4e-9a3b-5c1d2e3f4a5b").expect("an id");
     store.execution(&caller, &id).await.expect_err("there is none")
 }
@@ -75,10 +72,10 @@ fn assert_distrusts(error: Error, why: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_trusted_root_is_not_dynamodb() {
     let (port, pem) = empty_dynamodb("localhost").await;
-    let its_own = Roots::bundle(pem.as_bytes()).expect("a root");
+    let its_own = TrustRoots::bundle(pem.as_bytes()).expect("a root");
     assert!(matches!(read(port, &its_own).await, Error::NotFound));
     // On Lambda nobody else's certificate will do, whoever signed it.
-    for roots in [Roots::Amazon, Roots::System] {
+    for roots in [TrustRoots::Amazon, TrustRoots::System] {
         assert_distrusts(read(port, &roots).await, "UnknownIssuer");
     }
 }
@@ -86,6 +83,6 @@ async fn a_server_without_a_trusted_root_is_not_dynamodb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_trusted_root_and_another_name_is_not_dynamodb() {
     let (port, pem) = empty_dynamodb("dynamodb.example").await;
-    let its_own = Roots::bundle(pem.as_bytes()).expect("a root");
+    let its_own = TrustRoots::bundle(pem.as_bytes()).expect("a root");
     assert_distrusts(read(port, &its_own).await, "not valid for name");
 }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
 use serde_json::{Value, json};
-use shared::status::Status;
 use todc_utils::Specification;
 
 /// The fields whose values come back as they were sent, and what they are before anybody sends one.
@@ -112,7 +113,7 @@ impl Record {
             value => Ended::Given(value.to_string()),
         };
         Some(Self {
-            status: Status::from_name(body["status"].as_str()?)?,
+            status: Status::parse(body["status"].as_str()?)?,
             version,
             retry_count: body["retry_count"].as_i64()?,
             max_retries: body["max_retries"].as_i64()?,
@@ -150,8 +151,8 @@ impl Transition {
     /// Reads one as the API shows it.
     pub fn read(body: &Value) -> Option<Self> {
         Some(Self {
-            from: Status::from_name(body["from"].as_str()?)?,
-            to: Status::from_name(body["to"].as_str()?)?,
+            from: Status::parse(body["from"].as_str()?)?,
+            to: Status::parse(body["to"].as_str()?)?,
             by: body["by"].as_str()?.to_owned(),
             reason: body["reason"].to_string(),
             version: body["version"].as_i64()?,
@@ -309,7 +310,7 @@ impl State {
                 *value = sent[*name].to_string();
             }
         }
-        let to = sent["status"].as_str().and_then(Status::from_name);
+        let to = sent["status"].as_str().and_then(Status::parse);
         match sent["retry_count"].as_i64() {
             Some(count) => record.retry_count = count,
             None if to == Some(Status::Retrying) => record.retry_count += 1,
@@ -385,9 +386,10 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
         return Some(refuse(412, "PRECONDITION_FAILED", [format!("\"{version}\"")]));
     }
     let sent = sent(change);
-    let to = sent["status"].as_str().and_then(Status::from_name);
+    let to = sent["status"].as_str().and_then(Status::parse);
     if let Some(to) = to {
-        let allowed = to.sources().contains(status) && (change.route == Route::Update || *status == Status::Running);
+        let allowed =
+            to.allowed_sources().contains(status) && (change.route == Route::Update || *status == Status::Running);
         let naming = format!("The status cannot change from {status} to {to}: ");
         if !allowed {
             return Some(refuse(400, "INVALID_STATUS_TRANSITION", [naming]));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
 use serde_json::{Value, json};
-use shared::status::Status;
 
 use crate::check::{History, Operation};
 use crate::model::{Answer, Change, Record, Request, Route, State, Transition, View};
@@ -228,7 +229,7 @@ fn a_transition_that_the_table_does_not_allow_is_rejected() {
     for (to, allowed) in [("interrupted", true), ("queued", false), ("pending", false), ("running", false)] {
         let mut script = Script::running();
         let mut record = script.now();
-        record.status = Status::from_name(to).expect("a status");
+        record.status = Status::parse(to).expect("a status");
         record.version = 3;
         let view = View::Record(record);
         let answer = Answer::Changed { view, replayed: false };

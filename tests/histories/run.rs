@@ -197,7 +197,8 @@ fn read(request: &Request, answer: &tests::Answer) -> Answer {
     let body = &answer.body;
     let version = || answer.header("etag")?.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
     let replayed = answer.header("idempotency-replayed") == Some("true");
-    let status = |name: &str| shared::status::Status::from_name(body[name].as_str()?);
+    let status =
+        |name: &str| <ratchet_model::status::Status as ratchet_model::wire_name::WireName>::parse(body[name].as_str()?);
     let understood = match (answer.status.as_u16(), request) {
         (200, Request::Read) => version().and_then(|version| Record::read(body, version)).map(Answer::Record),
         (200, Request::Log) => {

@@ -1,7 +1,7 @@
 //! How a write finds out that it was applied before: the service's way, and ways that look as if they would do.
 
-use shared::clock::Timestamp;
-use shared::store::marks::{Overtaken, Ring};
+use ratchet_model::clock::Timestamp;
+use ratchet_store::dedup::{BucketRing, Fenced};
 
 /// What the store keeps of the writes, and what a write does about it.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub struct Design {
     /// Whether the rules are judged on what was read when the request began, and the write is then unconditional.
     pub reads_first: bool,
     /// Where a write is refused after one of a later stretch: the ring that says so, and its ticks.
-    fence: Option<(Ring, Ticks)>,
+    fence: Option<(BucketRing, Ticks)>,
     places: Vec<Places>,
 }
 
@@ -40,9 +40,9 @@ pub struct Ticks {
 
 impl Ticks {
     /// How long a tick is, in milliseconds.
-    pub fn length(self, ring: Ring) -> i64 {
-        assert_eq!(ring.stretch() % i64::from(self.per_stretch), 0, "a stretch has a whole number of ticks");
-        ring.stretch() / i64::from(self.per_stretch)
+    pub fn length(self, ring: BucketRing) -> i64 {
+        assert_eq!(ring.bucket_ms() % i64::from(self.per_stretch), 0, "a stretch has a whole number of ticks");
+        ring.bucket_ms() / i64::from(self.per_stretch)
     }
 
     /// Which stretch a reading is in.
@@ -53,7 +53,7 @@ impl Ticks {
 
 impl Design {
     /// The service's own. What it looks into, leaves and empties at which time is asked of the ring itself.
-    pub fn ours(ring: Ring, ticks: Ticks) -> Self {
+    pub fn ours(ring: BucketRing, ticks: Ticks) -> Self {
         let mut maps = Vec::new();
         let mut numbered = |name: &'static str| {
             maps.iter().position(|known| *known == name).unwrap_or_else(|| {
@@ -64,11 +64,11 @@ impl Design {
         let places = (0..=ticks.last)
             .map(|reading| {
                 let now = Timestamp::from_millis(i64::from(reading) * ticks.length(ring)).expect("a time near 1970");
-                let stretch = ring.stretch_at(now);
+                let stretch = ring.bucket_index(now);
                 Places {
-                    looks: ring.live(stretch).map(&mut numbered).collect(),
-                    leaves: Some(numbered(ring.present(stretch))),
-                    empties: Some(numbered(ring.emptied(stretch))),
+                    looks: ring.checked(stretch).map(&mut numbered).collect(),
+                    leaves: Some(numbered(ring.current(stretch))),
+                    empties: Some(numbered(ring.cleared(stretch))),
                 }
             })
             .collect();
@@ -88,12 +88,12 @@ impl Design {
     }
 
     /// The service's marks, but the rules are checked in a read before the write.
-    pub fn read_then_write(ring: Ring, ticks: Ticks) -> Self {
+    pub fn read_then_write(ring: BucketRing, ticks: Ticks) -> Self {
         Self { reads_first: true, ..Self::ours(ring, ticks) }
     }
 
     /// The service's maps for writes without a key, and no fence.
-    pub fn without_the_fence(ring: Ring, ticks: Ticks) -> Self {
+    pub fn without_the_fence(ring: BucketRing, ticks: Ticks) -> Self {
         Self { fence: None, ..Self::ours(ring, ticks) }
     }
 
@@ -126,9 +126,9 @@ impl Design {
     }
 
     /// Whether a write of fields with this reading is refused after one of the stretch `fence`.
-    pub fn overtaken(&self, reading: u8, fence: u8) -> Option<Overtaken> {
+    pub fn overtaken(&self, reading: u8, fence: u8) -> Option<Fenced> {
         let (ring, ticks) = self.fence?;
-        ring.overtaken(i64::from(reading / ticks.per_stretch), i64::from(fence))
+        ring.fenced(i64::from(reading / ticks.per_stretch), i64::from(fence))
     }
 
     /// The stretch in which a reading lies, if there is a fence.
@@ -137,9 +137,9 @@ impl Design {
     }
 
     /// The first reading of the stretch of an overtaking write.
-    pub fn caught_up(&self, overtaken: Overtaken) -> u8 {
+    pub fn caught_up(&self, overtaken: Fenced) -> u8 {
         let per_stretch = self.fence.map_or(1, |(_, ticks)| ticks.per_stretch);
-        u8::try_from(overtaken.by).expect("few stretches") * per_stretch
+        u8::try_from(overtaken.bucket).expect("few stretches") * per_stretch
     }
 
     /// What a write of fields does at this reading of its function's clock.

@@ -1,6 +1,6 @@
 //! Designs that look as if they would do, and the same model that shows how each is wrong.
 
-use shared::store::marks::UNKEYED;
+use ratchet_store::dedup::UNKEYED;
 
 use crate::design::{Design, Ticks};
 use crate::protocol::{Bounds, NEVER_OVERWRITTEN, NEVER_REFUSED, NEVER_TWICE, ONE_WINS, TABLE, TERMINAL};

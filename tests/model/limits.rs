@@ -1,6 +1,6 @@
 //! What the guarantees rest on: each of these takes one assumption away, and the model finds what breaks.
 
-use shared::store::marks::KEYED;
+use ratchet_store::dedup::KEYED;
 
 use crate::design::{Design, Ticks};
 use crate::protocol::{Bounds, NEVER_REFUSED, NEVER_TWICE, REFUSALS_BIND_KEYS};

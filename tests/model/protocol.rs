@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use shared::clock::Timestamp;
-use shared::error::{Error, Refusal};
-use shared::json::JsonText;
-use shared::request::update::{Change, FieldUpdates, RequestedTransition};
-use shared::request::{IdempotencyKey, IfMatch, WriteOptions};
-use shared::status::Status;
-use shared::store::change::{ROUNDS, Rule, Verdict, verdict};
-use shared::store::marks::{Mark, Overtaken, Seen};
+use ratchet_model::change::{Change, FieldUpdates, IfMatch, RequestedTransition, WriteOptions};
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::idempotency::IdempotencyKey;
+use ratchet_model::json::JsonText;
+use ratchet_model::status::Status;
+use ratchet_store::change::MAX_ATTEMPTS;
+use ratchet_store::dedup::{Duplicate, Fenced, WriteToken};
+use ratchet_store::rules::{Decision, Rule, decide};
 use stateright::{Model, Property};
 
 use crate::design::Design;
@@ -151,15 +152,15 @@ pub struct Protocol {
     /// The rules of each body, made once.
     rules: Vec<(Body, Vec<Rule>)>,
     /// By request and by the request that left a mark under its id: whose mark that is to it. The service's own answer.
-    seen: Vec<Vec<Option<Seen>>>,
+    seen: Vec<Vec<Option<Duplicate>>>,
 }
 
 /// What the store made of an attempt.
 enum Outcome {
     Applied,
-    Found { mark: Seen, across: bool },
+    Found { mark: Duplicate, across: bool },
     Refused(Error),
-    Overtaken(Overtaken),
+    Fenced(Fenced),
 }
 
 impl Protocol {
@@ -174,8 +175,9 @@ impl Protocol {
             }
         }
         let rules = bodies.into_iter().map(|body| (body, Rule::all(&change(body)))).collect();
-        let marks: Vec<Mark> = (0..bounds.plans.len()).map(|request| mark(&bounds.plans, request)).collect();
-        let seen = |own: &Mark, other: &Mark| (own.id() == other.id()).then(|| own.compare(&other.content()));
+        let marks: Vec<WriteToken> = (0..bounds.plans.len()).map(|request| mark(&bounds.plans, request)).collect();
+        let seen =
+            |own: &WriteToken, other: &WriteToken| (own.id() == other.id()).then(|| own.compare(&other.content()));
         let seen = marks.iter().map(|own| marks.iter().map(|other| seen(own, other)).collect()).collect();
         Self { bounds, rules, seen }
     }
@@ -260,10 +262,10 @@ impl Protocol {
         let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("made for each body");
         let to_log = self.bounds.design.log && matches!(sent.body, Body::To(_));
         let overtaken = self.bounds.design.overtaken(sent.reading, world.record.fence).filter(|_| !to_log);
-        match verdict(rules, &basis.into(), lost, overtaken) {
-            Verdict::Refused(error) => return Outcome::Refused(error),
-            Verdict::Again(overtaken) => return Outcome::Overtaken(overtaken),
-            Verdict::Done => {}
+        match decide(rules, &basis.into(), lost, overtaken) {
+            Decision::Rejected(error) => return Outcome::Refused(error),
+            Decision::Retry(overtaken) => return Outcome::Fenced(overtaken),
+            Decision::Applied => {}
         }
         self.apply(world, request, sent, basis.version);
         Outcome::Applied
@@ -329,21 +331,21 @@ impl Protocol {
         let applied = by.is_some_and(|by| self.is_same_write(request, by));
         let answer = match outcome {
             Outcome::Applied => Answer::Done,
-            Outcome::Found { mark: Seen::OtherBody, .. } => Answer::KeyReused,
-            Outcome::Found { mark: Seen::Own, .. } => Answer::DoneBefore,
-            Outcome::Found { mark: Seen::Repeat, across: false } => Answer::Replayed,
-            Outcome::Found { mark: Seen::Repeat, across: true } => Answer::ReplayedAcross,
+            Outcome::Found { mark: Duplicate::KeyReused, .. } => Answer::KeyReused,
+            Outcome::Found { mark: Duplicate::SameRequest, .. } => Answer::DoneBefore,
+            Outcome::Found { mark: Duplicate::Replay, across: false } => Answer::Replayed,
+            Outcome::Found { mark: Duplicate::Replay, across: true } => Answer::ReplayedAcross,
             Outcome::Refused(Error::OutcomeUnknown { .. }) => Answer::Unknown,
-            Outcome::Refused(Error::Refused(refusal)) => {
-                if let Refusal::Transition { current, sources, .. } = refusal
-                    && (*current != world.record.status || sources.contains(current))
+            Outcome::Refused(Error::Rejected(refusal)) => {
+                if let Rejection::Transition { current, allowed_sources, .. } = refusal
+                    && (*current != world.record.status || allowed_sources.contains(current))
                 {
                     world.broken.insert(Broken::LoserMisled);
                 }
                 Answer::Refused
             }
             Outcome::Refused(error) => panic!("the rules know no such answer: {error:?}"),
-            Outcome::Overtaken(_) => Answer::Unavailable,
+            Outcome::Fenced(_) => Answer::Unavailable,
         };
         let refused = matches!(answer, Answer::Refused | Answer::KeyReused | Answer::Unavailable);
         if refused && applied {
@@ -384,8 +386,8 @@ impl Protocol {
             Step::Answer(request) => {
                 let Request::Waiting { sent, lost, .. } = world.requests[request].clone() else { return None };
                 let outcome = self.deliver(world, request, &sent, lost);
-                if let Outcome::Overtaken(overtaken) = &outcome
-                    && sent.round + 1 < ROUNDS
+                if let Outcome::Fenced(overtaken) = &outcome
+                    && sent.round + 1 < MAX_ATTEMPTS
                 {
                     let mut again = sent;
                     again.earlier.extend(lost.then_some(again.reading));
@@ -414,7 +416,7 @@ impl Protocol {
                 let held_back = match self.deliver(world, request, &Sent { reading, ..sent }, true) {
                     Outcome::Applied => return Some(()),
                     Outcome::Found { .. } => HeldBack::Mark,
-                    Outcome::Overtaken(_) => HeldBack::Fence,
+                    Outcome::Fenced(_) => HeldBack::Fence,
                     Outcome::Refused(_) => return None,
                 };
                 // One state for all of these: the path to it tells the story.
@@ -527,7 +529,7 @@ pub const REFUSALS_BIND_KEYS: &str = "after a refused repeat no earlier request 
 fn only_the_table(record: &Record) -> bool {
     let mut status = record.first;
     for entry in &record.log {
-        if !entry.to.sources().contains(&status) {
+        if !entry.to.allowed_sources().contains(&status) {
             return false;
         }
         status = entry.to;
@@ -616,7 +618,7 @@ fn change(body: Body) -> Change {
     let mut transition = None;
     match body {
         Body::To(to) => {
-            transition = Some(RequestedTransition { to, sources: to.sources() });
+            transition = Some(RequestedTransition::report(to));
             fields.final_output = to.is_terminal().then(JsonText::empty_object);
         }
         Body::Result => fields.final_output = Some(JsonText::empty_object()),
@@ -631,7 +633,7 @@ fn change(body: Body) -> Change {
 }
 
 /// A request's mark, as the service makes it.
-fn mark(plans: &[Plan], request: usize) -> Mark {
+fn mark(plans: &[Plan], request: usize) -> WriteToken {
     let hashes = |key: u8, body: usize| {
         let body = u8::try_from(body).expect("few requests");
         IdempotencyKey { key: [key; 32], body: [body; 32] }
@@ -646,5 +648,5 @@ fn mark(plans: &[Plan], request: usize) -> Mark {
         Plan::OtherBody { of, .. } => key_of(*of).map(|key| hashes(key, request)),
     };
     let begun = Timestamp::from_millis(0).expect("a time");
-    Mark::new(key.as_ref(), begun).expect("random numbers")
+    WriteToken::new(key.as_ref(), begun).expect("random numbers")
 }

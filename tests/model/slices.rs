@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use shared::status::Status;
-use shared::store::marks::{KEYED, Ring, UNKEYED};
-use shared::store::{ATTEMPTS, OPERATION_TIMEOUT};
+use ratchet_model::status::Status;
+use ratchet_store::client::{ATTEMPTS, OPERATION_TIMEOUT};
+use ratchet_store::dedup::{BucketRing, KEYED, UNKEYED};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::design::{Design, Ticks};
@@ -26,7 +26,7 @@ pub const KEYED_TICKS: Ticks = Ticks { per_stretch: 4, last: 8 };
 
 /// How many ticks after its stamp an attempt may still arrive: the latest attempt at a request is stamped
 /// [`OPERATION_TIMEOUT`] after the first.
-fn validity(ring: Ring, ticks: Ticks) -> u8 {
+fn validity(ring: BucketRing, ticks: Ticks) -> u8 {
     let valid = i64::try_from((SIGNATURE + OPERATION_TIMEOUT).as_millis()).expect("minutes");
     let length = ticks.length(ring);
     u8::try_from((valid + length - 1) / length).expect("few ticks")

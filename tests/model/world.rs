@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use shared::status::Status;
-use shared::store::item::State;
+use ratchet_model::status::Status;
+use ratchet_store::item::State;
 
 use crate::design::MAPS;
 

@@ -8,6 +8,8 @@
 pub mod canaries;
 pub mod cases;
 pub mod coverage;
+pub mod events;
+pub mod hostile_events;
 pub mod proxy;
 pub mod seeded;
 pub mod template;
@@ -23,21 +25,23 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::database::DynamoDb;
 use local::keys::LocalKey;
-use local::routes::Services;
+use local::operations::Services;
 use local::server::Server;
+use ratchet_http::cursor::CursorKey;
+use ratchet_http::operation::Operation;
+use ratchet_model::api_key::ApiKeyRecord;
+use ratchet_model::clock::{Clock, SystemClock, Timestamp};
+use ratchet_model::execution::{Priority, TriggerType};
+use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
+use ratchet_model::json::JsonText;
+use ratchet_model::new_execution::NewExecution;
+use ratchet_model::scope::Scopes;
+use ratchet_store::Store;
+use ratchet_store::dedup::WriteToken;
+use ratchet_store::item::new_execution_item;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::auth::{KeyRecord, Scopes};
-use shared::clock::{Clock, SystemClock, Timestamp};
-use shared::execution::{Priority, TriggerType};
-use shared::json::JsonText;
-use shared::request::ExecutionId;
-use shared::request::execute::NewExecution;
-use shared::store::Store;
-use shared::store::cursor::CursorKey;
-use shared::store::item::new_head;
-use shared::store::marks::Mark;
 
 use crate::proxy::Proxy;
 use crate::watch::Watch;
@@ -163,7 +167,7 @@ impl Api {
         let table = format!("ratchet-{}", uuid::Uuid::new_v4());
         // The table is made past the proxy and the watch: what they see is the service's own.
         let direct = Store::new(patient(database.config()), table.clone(), clock.clone());
-        direct.make_table().await.expect("a table");
+        direct.create_table_if_missing().await.expect("a table");
         let client = aws_sdk_dynamodb::Client::from_conf(patient(database.config()).build());
         let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
         let config = tune(config.retry_partition(retries(TokenBucket::unlimited())));
@@ -267,17 +271,13 @@ impl Api {
             .send()
             .await
             .expect("an answer");
-        shared::store::item::size(&output.item.expect("an execution"))
+        ratchet_store::item::size(&output.item.expect("an execution"))
     }
 
     /// Puts `count` executions into the table as the service would have made them, the n-th as `seed` says for n. Their
     /// ids.
     pub async fn seed(&self, count: u32, seed: impl Fn(u32) -> Seed) -> Vec<ExecutionId> {
-        let caller = shared::auth::Caller {
-            organization: ORGANIZATION.to_owned(),
-            key_id: "seed".to_owned(),
-            scopes: Scopes::ALL,
-        };
+        let caller = caller(ORGANIZATION, "seed", Scopes::ALL);
         let (ids, items): (Vec<_>, Vec<_>) = (0..count)
             .map(|number| {
                 let Seed { flow_id, trigger_type, millis, shard, bytes: padding } = seed(number);
@@ -301,11 +301,11 @@ impl Api {
                 }
                 let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
                 let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
-                let mark = Mark::new(None, now).expect("random numbers");
-                let mut item = new_head(&caller, &new, &id, i64::from(number), now, &mark);
+                let token = WriteToken::new(None, now).expect("random numbers");
+                let mut item = new_execution_item(&caller, &new, &id, i64::from(number), now, &token);
                 if padding > 0 {
                     let object = json!({ "padding": "x".repeat(padding) }).to_string();
-                    item.insert(shared::store::attributes::VARIABLES.to_owned(), AttributeValue::S(object));
+                    item.insert(ratchet_store::schema::VARIABLES.to_owned(), AttributeValue::S(object));
                 }
                 (id, item)
             })
@@ -335,14 +335,14 @@ impl Api {
     }
 
     /// Every item of the table, as DynamoDB has it.
-    pub async fn items(&self) -> Vec<shared::store::item::Item> {
+    pub async fn items(&self) -> Vec<ratchet_store::item::Item> {
         let output = self.database.scan().table_name(&self.table).consistent_read(true).send().await;
         output.expect("an answer").items.unwrap_or_default()
     }
 
     /// Puts an API key into the table, as keys were before there was a list of them.
-    pub async fn put_key(&self, key_id: &str, record: &KeyRecord) {
-        let item = shared::store::item::key_item(key_id, record);
+    pub async fn put_key(&self, key_id: &KeyId, record: &ApiKeyRecord) {
+        let item = ratchet_store::item::api_key_item(key_id, record);
         self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");
     }
 
@@ -509,6 +509,28 @@ impl Answer {
     }
 }
 
+/// The path of an operation below [`BASE`].
+#[must_use]
+pub fn below_base(operation: &Operation) -> &'static str {
+    operation.path.strip_prefix(BASE).expect("every path begins with the base path")
+}
+
+/// An organization's id.
+#[must_use]
+pub fn organization(id: &str) -> OrganizationId {
+    OrganizationId::parse(id).expect("an organization")
+}
+
+/// A caller, for tests that call a store or a handler themselves.
+#[must_use]
+pub fn caller(organization: &str, key_id: &str, scopes: Scopes) -> ratchet_model::caller::Caller {
+    ratchet_model::caller::Caller {
+        organization: self::organization(organization),
+        key_id: KeyId::parse(key_id).expect("the id of a key"),
+        scopes,
+    }
+}
+
 /// The text of a JSON string.
 #[track_caller]
 #[must_use]
@@ -518,18 +540,13 @@ pub fn text(value: &Value) -> String {
 
 /// What another writer does meanwhile: a status, a `metadata` or a `tokens_used`, past the proxy.
 pub async fn write_directly(store: &Store, id: &str, body: &Value) {
-    let caller = shared::auth::Caller {
-        organization: ORGANIZATION.to_owned(),
-        key_id: "meanwhile".to_owned(),
-        scopes: Scopes::ALL,
-    };
-    let event = json!({
+    let caller = caller(ORGANIZATION, "meanwhile", Scopes::ALL);
+    let event = events::event(&json!({
         "headers": { "content-type": "application/json" },
         "pathParameters": { "execution_id": id },
         "body": body.to_string(),
         "requestContext": { "authorizer": { "lambda": caller.to_context() } },
-    });
-    let event = serde_json::from_value(event).expect("an event");
-    let answer = update_execution::handle(store, event).await.unwrap_or_else(|never| match never {});
+    }));
+    let answer = update_execution::handle(store, events::request(event)).await.unwrap_or_else(|never| match never {});
     assert_eq!(answer.status_code, 200, "{:?}", answer.body);
 }

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
+use lambda_runtime::LambdaEvent;
+use ratchet_http::authorizer_event::AuthorizerEvent;
+use ratchet_http::endpoint;
+use ratchet_model::api_key::ApiKey;
+use ratchet_model::caller::Caller;
+use ratchet_store::Store;
 use serde::Serialize;
-use shared::auth::{ApiKey, Caller};
-use shared::endpoint;
-use shared::request::event::AuthorizerEvent;
-use shared::store::Store;
 
 /// The function's name, in logs.
-pub const OPERATION: &str = "authorizer";
+pub const NAME: &str = "authorizer";
 
 /// The answer, in API Gateway's simple form.
 #[derive(Debug, Serialize)]
@@ -47,21 +49,31 @@ impl From<Unanswered> for lambda_runtime::Diagnostic {
 /// # Errors
 ///
 /// [`Unanswered`] where the store is away: neither yes nor no would be true, and either would be kept.
-pub async fn handle(store: &Store, event: AuthorizerEvent) -> Result<Authorization, Unanswered> {
+pub async fn handle(store: &Store, event: LambdaEvent<AuthorizerEvent>) -> Result<Authorization, Unanswered> {
+    authorize(store, event.payload).await
+}
+
+/// Decides about one request.
+///
+/// # Errors
+///
+/// Those of [`handle`].
+pub async fn authorize(store: &Store, event: AuthorizerEvent) -> Result<Authorization, Unanswered> {
     let correlation_id = endpoint::correlation_id(event.header(endpoint::CORRELATION_ID), event.request_id());
     let Some(key) = event.api_key().and_then(ApiKey::parse) else {
         // Not its text: it may be a secret of something else.
-        tracing::info!(operation = OPERATION, authorized = false, correlation_id);
+        tracing::info!(operation = NAME, authorized = false, correlation_id);
         return Ok(Authorization::of(None));
     };
-    match store.api_key(key.id()).await {
+    let id = key.id();
+    match store.api_key(&id).await {
         Ok(record) => {
             let caller = record.and_then(|record| record.admit(&key, store.clock().now()));
-            tracing::info!(operation = OPERATION, authorized = caller.is_some(), key = key.id(), correlation_id);
+            tracing::info!(operation = NAME, authorized = caller.is_some(), key = id.as_str(), correlation_id);
             Ok(Authorization::of(caller.as_ref()))
         }
         Err(error) => {
-            endpoint::report(&error, &correlation_id);
+            endpoint::log_error(&error, &correlation_id);
             Err(Unanswered)
         }
     }

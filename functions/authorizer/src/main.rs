@@ -1,8 +1,11 @@
 //! The Lambda function of `authorizer`.
 
-use std::process::ExitCode;
+use authorizer::{NAME, handle};
+use lambda_runtime::service_fn;
+use ratchet_runtime::serve::{Error, run_events, start};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::bootstrap::serve(1, || Ok(()), |store, (), event| authorizer::handle(store, event)).await
+async fn main() -> Result<(), Error> {
+    let store = start(NAME, 1).await?;
+    run_events(service_fn(|event| handle(store, event))).await
 }

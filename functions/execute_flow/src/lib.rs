@@ -2,45 +2,54 @@
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod request;
 
 use std::convert::Infallible;
 
+use lambda_http::Request;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::execution::Execution;
+use ratchet_model::scope::Scope;
+use ratchet_store::Store;
 use serde::Serialize;
-use shared::auth::Scope;
-use shared::endpoint;
-use shared::execution::Execution;
-use shared::request::event::Event;
-use shared::request::execute::NewExecution;
-use shared::response::Response;
-use shared::store::Store;
 
-/// The operation's name, in logs and as the scope of its Idempotency-Keys.
-pub const OPERATION: &str = "execute_flow";
+/// The operation; its name is also the scope of its Idempotency-Keys.
+pub const OPERATION: Operation =
+    Operation { name: "execute_flow", method: "POST", path: "/api/v1/flows/execute", scope: Scope::Write };
 
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(description = "An execution that was accepted."))]
-pub struct Accepted {
+pub struct ExecuteFlowResponse {
     /// The new record.
     pub execution: Execution,
     /// A sentence for people.
     pub message: String,
 }
 
-/// Answers one event.
+impl ExecuteFlowResponse {
+    /// The answer for an execution.
+    #[must_use]
+    pub fn new(execution: Execution) -> Self {
+        let message = format!("Execution {} of flow {} accepted", execution.execution_number, execution.flow_id);
+        Self { execution, message }
+    }
+}
+
+/// Answers one request.
 ///
 /// # Errors
 ///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        request.caller.require(Scope::Write)?;
-        let new = NewExecution::read(OPERATION, &request)?;
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        let new = request::read(&request)?;
         let created = store.create(&request.caller, &new).await?;
-        let (etag, number) = (created.execution.etag(), created.execution.execution_number);
-        let message = format!("Execution {number} of flow {} accepted", new.flow_id);
-        let response = Response::ok(&Accepted { execution: created.execution, message })?;
+        let etag = created.execution.etag();
+        let response = Response::ok(&ExecuteFlowResponse::new(created.execution))?;
         Ok(response.etag(etag).replayed(created.replayed))
     })
     .await)

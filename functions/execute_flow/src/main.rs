@@ -1,8 +1,11 @@
 //! The Lambda function of `execute_flow`.
 
-use std::process::ExitCode;
+use execute_flow::{OPERATION, handle};
+use lambda_http::service_fn;
+use ratchet_runtime::serve::{Error, run, start};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::bootstrap::serve(1, || Ok(()), |store, (), event| execute_flow::handle(store, event)).await
+async fn main() -> Result<(), Error> {
+    let store = start(OPERATION.name, 1).await?;
+    run(service_fn(|request| handle(store, request))).await
 }

@@ -1,11 +1,78 @@
 //! The operation in the OpenAPI document.
 
-use shared::openapi::{
-    CorrelationHeader, ExecuteFlowRequest, IdempotencyHeader, InternalError, InvalidOrKeyReused, MayNotWrite,
-    PayloadTooLarge, TooManyRequests, Unauthorized, UnsupportedMediaType, WriteUnavailable,
+use ratchet_http::openapi::{
+    CorrelationHeader, IdempotencyHeader, InternalError, InvalidOrKeyReused, MayNotWrite, PayloadTooLarge,
+    TooManyRequests, Unauthorized, UnsupportedMediaType, WriteUnavailable, key_reused,
 };
 
-use crate::{Accepted, OPERATION};
+use ratchet_http::validation_error::{Location, ValidationErrorKind, ValidationErrors};
+use ratchet_model::execution::{Priority, TriggerType};
+use ratchet_model::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, UNASSIGNED};
+use ratchet_model::samples;
+use ratchet_model::wire_name::WireName;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{ExecuteFlowResponse, OPERATION};
+
+/// What to run, and with what.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteFlowRequest {
+    /// The flow to run.
+    #[schema(min_length = 1, max_length = 256)]
+    pub flow_id: String,
+    /// What sets it off.
+    #[schema(value_type = TriggerType)]
+    pub trigger_type: String,
+    /// What came with the trigger. Comes back exactly as sent, like every object here; nested at most 100 levels deep.
+    #[schema(default = json!({}))]
+    pub trigger_data: Option<Map<String, Value>>,
+    /// The inputs of the flow.
+    #[schema(default = json!({}))]
+    pub variables: Option<Map<String, Value>>,
+    /// How urgent it is.
+    #[schema(value_type = Option<Priority>, default = json!(Priority::default().as_str()))]
+    pub priority: Option<String>,
+    /// How long it may take, in seconds. Whoever watches it acts on it.
+    #[schema(minimum = 1, maximum = 604_800, default = json!(DEFAULT_TIMEOUT_SECONDS))]
+    pub timeout_seconds: Option<i64>,
+    /// How it may be retried.
+    pub retry_config: Option<RetryConfig>,
+    /// Whatever the caller wants to find again.
+    #[schema(default = json!({}))]
+    pub metadata: Option<Map<String, Value>>,
+    /// When it is meant to run. Kept in the record; whoever runs it acts on it.
+    #[schema(format = DateTime)]
+    pub scheduled_at: Option<String>,
+    /// The agent that runs it.
+    #[schema(min_length = 1, max_length = 256, default = json!(UNASSIGNED))]
+    pub agent_id: Option<String>,
+    /// The execution that this one retries.
+    #[schema(min_length = 1, max_length = 256)]
+    pub parent_execution_id: Option<String>,
+}
+
+/// How an execution may be retried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryConfig {
+    /// How often.
+    #[schema(minimum = 0, maximum = 100, default = json!(DEFAULT_MAX_RETRIES))]
+    pub max_retries: Option<i64>,
+}
+
+/// What is told of a body with a comma too many.
+fn not_json() -> ValidationErrors {
+    let mut errors = ValidationErrors::sample([(
+        &["body"],
+        ValidationErrorKind::NotJson("Expecting property name enclosed in double quotes"),
+        "{}",
+    )]);
+    errors.detail.iter_mut().for_each(|error| error.loc.push(Location::Offset(29)));
+    errors
+}
 
 /// Execute a flow
 ///
@@ -15,8 +82,8 @@ use crate::{Accepted, OPERATION};
 /// Needs the scope `write`.
 #[utoipa::path(
     post,
-    path = "/api/v1/flows/execute",
-    operation_id = OPERATION,
+    path = OPERATION.path,
+    operation_id = OPERATION.name,
     tag = "Flows",
     params(IdempotencyHeader, CorrelationHeader),
     request_body(
@@ -41,44 +108,12 @@ use crate::{Accepted, OPERATION};
         (
             status = 200,
             description = "The execution was accepted, now or by an earlier request with the same Idempotency-Key.",
-            body = Accepted,
+            body = ExecuteFlowResponse,
             headers(
                 ("ETag" = String, description = "The version of the record, for If-Match and If-None-Match."),
                 ("Idempotency-Replayed" = String, description = "`true` if an earlier request did it; else absent.")
             ),
-            example = json!({
-                "execution": {
-                    "id": "58394a9e-4e75-8134-b8e4-afd216db1d2d",
-                    "flow_id": "invoice-triage",
-                    "agent_id": "agent-7",
-                    "organization_id": "acme",
-                    "execution_number": 3,
-                    "trigger_type": "webhook",
-                    "trigger_data": { "source": "billing", "invoice": "INV-2041" },
-                    "variables": { "currency": "EUR", "threshold": 250.0 },
-                    "priority": "high",
-                    "status": "pending",
-                    "started_at": "2026-11-21T18:11:19.079Z",
-                    "completed_at": null,
-                    "duration_ms": null,
-                    "timeout_seconds": 900,
-                    "steps": [],
-                    "final_output": null,
-                    "error_message": null,
-                    "error_details": null,
-                    "retry_count": 0,
-                    "max_retries": 2,
-                    "parent_execution_id": null,
-                    "tokens_used": null,
-                    "tool_calls_count": 0,
-                    "cost_estimate": null,
-                    "performance_metrics": {},
-                    "metadata": { "team": "finance" },
-                    "created_at": "2026-11-21T18:11:19.079Z",
-                    "updated_at": "2026-11-21T18:11:19.079Z"
-                },
-                "message": "Execution 3 of flow invoice-triage accepted"
-            })
+            example = json!(ExecuteFlowResponse::new(samples::pending()))
         ),
         (status = 401, response = Unauthorized),
         (status = 403, response = MayNotWrite),
@@ -90,46 +125,13 @@ use crate::{Accepted, OPERATION};
                            another body. No execution was made.",
             body = InvalidOrKeyReused,
             examples(
-                ("invalid" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["body", "trigger_type"],
-                            "msg": "Input should be 'manual', 'event', 'scheduled', 'api', 'webhook' or 'test'",
-                            "type": "enum",
-                            "input": "cron",
-                            "ctx": { "expected": "'manual', 'event', 'scheduled', 'api', 'webhook' or 'test'" }
-                        },
-                        {
-                            "loc": ["body", "retry_config", "max_retries"],
-                            "msg": "Input should be a valid integer",
-                            "type": "int_type",
-                            "input": "3"
-                        },
-                        {
-                            "loc": ["body", "priorty"],
-                            "msg": "Extra inputs are not permitted",
-                            "type": "extra_forbidden",
-                            "input": "high"
-                        }
-                    ]
-                }))),
-                ("not JSON" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["body", 29],
-                            "msg": "JSON decode error",
-                            "type": "json_invalid",
-                            "input": {},
-                            "ctx": { "error": "Expecting property name enclosed in double quotes" }
-                        }
-                    ]
-                }))),
-                ("key reused" = (value = json!({
-                    "detail": "This Idempotency-Key was used before with another body: use a new key for a new request",
-                    "error_code": "IDEMPOTENCY_KEY_REUSED",
-                    "correlation_id": "fd647357f83e40f7ad37bca45950c18f",
-                    "timestamp": "2026-11-21T18:11:19.102Z"
-                })))
+                ("invalid" = (value = json!(ValidationErrors::sample([
+                    (&["body", "trigger_type"], ValidationErrorKind::not_one_of(TriggerType::ALL), "\"cron\""),
+                    (&["body", "retry_config", "max_retries"], ValidationErrorKind::NotAnInteger, "\"3\""),
+                    (&["body", "priorty"], ValidationErrorKind::Extra, "\"high\"")
+                ])))),
+                ("not JSON" = (value = json!(not_json()))),
+                ("key reused" = (value = json!(key_reused())))
             )
         ),
         (status = 429, response = TooManyRequests),

@@ -5,23 +5,28 @@ pub mod openapi;
 
 use std::convert::Infallible;
 
-use shared::auth::Scope;
-use shared::endpoint;
-use shared::request::event::Event;
-use shared::response::Response;
-use shared::store::Store;
+use lambda_http::Request;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::scope::Scope;
+use ratchet_store::Store;
 
-/// The operation's name, in logs.
-pub const OPERATION: &str = "get_execution";
+/// The operation.
+pub const OPERATION: Operation = Operation {
+    name: "get_execution",
+    method: "GET",
+    path: "/api/v1/flows/executions/{execution_id}",
+    scope: Scope::Read,
+};
 
-/// Answers one event.
+/// Answers one request.
 ///
 /// # Errors
 ///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        request.caller.require(Scope::Read)?;
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
         let execution = store.execution(&request.caller, &request.execution_id()?).await?;
         let etag = execution.etag();
         let response = if request.none_match(&etag) { Response::not_modified() } else { Response::ok(&execution)? };

@@ -1,8 +1,11 @@
 //! The Lambda function of `get_execution`.
 
-use std::process::ExitCode;
+use get_execution::{OPERATION, handle};
+use lambda_http::service_fn;
+use ratchet_runtime::serve::{Error, run, start};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::bootstrap::serve(1, || Ok(()), |store, (), event| get_execution::handle(store, event)).await
+async fn main() -> Result<(), Error> {
+    let store = start(OPERATION.name, 1).await?;
+    run(service_fn(|request| handle(store, request))).await
 }

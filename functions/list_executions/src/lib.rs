@@ -2,29 +2,31 @@
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod request;
 
 use std::convert::Infallible;
 
+use lambda_http::Request;
+use ratchet_http::cursor::CursorKey;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::scope::Scope;
+use ratchet_store::Store;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::auth::Scope;
-use shared::endpoint;
-use shared::request::event::Event;
-use shared::request::list::ListQuery;
-use shared::response::Response;
-use shared::store::Store;
-use shared::store::cursor::CursorKey;
 
-/// The operation's name, in logs.
-pub const OPERATION: &str = "list_executions";
+/// The operation.
+pub const OPERATION: Operation =
+    Operation { name: "list_executions", method: "GET", path: "/api/v1/flows/executions", scope: Scope::Read };
 
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(description = "A page of executions."))]
-pub struct Executions {
+pub struct ExecutionPage {
     /// The records of this page.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<shared::execution::Execution>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ratchet_model::execution::Execution>))]
     pub executions: Vec<Box<RawValue>>,
     /// How many executions match in all: exact below 10000, which stands for 10000 and more. In a walk by cursor, as of
     /// its start.
@@ -43,24 +45,25 @@ pub struct Executions {
     pub next_cursor: Option<String>,
 }
 
-/// Answers one event.
+/// Answers one request.
 ///
 /// # Errors
 ///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, cursors: &CursorKey, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        request.caller.require(Scope::Read)?;
-        let query = ListQuery::read(&request, cursors)?;
-        let page = store.list(&request.caller, &query, cursors).await?;
-        Response::ok(&Executions {
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, cursors: &CursorKey, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        let query = request::read(&request, cursors)?;
+        let page = store.list(&request.caller, &query).await?;
+        let seal = |position| cursors.seal(&request.caller.organization, &query.filter, &position);
+        let response = Response::ok(&ExecutionPage {
             executions: page.executions,
             total_count: page.total_count,
             page: page.page,
             page_size: query.page_size,
             has_more: page.next.is_some(),
-            next_cursor: page.next,
-        })
+            next_cursor: page.next.map(seal),
+        })?;
+        Ok(response)
     })
     .await)
 }

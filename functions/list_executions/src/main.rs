@@ -1,12 +1,15 @@
 //! The Lambda function of `list_executions`.
 
-use std::process::ExitCode;
-
-use shared::bootstrap::{cursor_key, serve};
-use shared::store::attributes::SHARDS;
+use lambda_http::service_fn;
+use list_executions::{OPERATION, handle};
+use ratchet_runtime::serve::{Error, run, start};
+use ratchet_runtime::settings::cursor_key;
+use ratchet_store::table_keys::SHARDS;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn main() -> Result<(), Error> {
     // A page asks every shard at once.
-    serve(usize::from(SHARDS), cursor_key, list_executions::handle).await
+    let store = start(OPERATION.name, usize::from(SHARDS)).await?;
+    let cursors = cursor_key()?;
+    run(service_fn(|request| handle(store, &cursors, request))).await
 }

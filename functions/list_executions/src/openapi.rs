@@ -1,13 +1,35 @@
 //! The operation in the OpenAPI document.
 
-use shared::execution::TriggerType;
-use shared::openapi::{
-    CorrelationHeader, InternalError, MayNotRead, ReadUnavailable, TooManyRequests, Unauthorized, ValidationErrors,
+use ratchet_http::openapi::{
+    CorrelationHeader, InternalError, MayNotRead, ReadUnavailable, TooManyRequests, Unauthorized,
 };
-use shared::status::Status;
+use ratchet_http::validation_error::{ValidationErrorKind, ValidationErrors};
+use ratchet_model::execution::TriggerType;
+use ratchet_model::limits::{COUNT_LIMIT, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
+use ratchet_model::samples;
+use ratchet_model::status::Status;
+use serde_json::value::to_raw_value;
 use utoipa::IntoParams;
 
-use crate::{Executions, OPERATION};
+use crate::{ExecutionPage, OPERATION};
+
+// As in `ratchet_http::openapi`: bounds in attributes are literals.
+const _: () = assert!(COUNT_LIMIT == 10_000);
+
+/// A cursor, of the page that the document shows.
+const CURSOR: &str = "AQAAAaH_TlE1Ylwnj7PlT8q6cRlw7ZnwmQAAAAAAAAACAAAABHBYRA6PJ18Dv_p1W1Y_tEA";
+
+/// The page that the document shows.
+fn page() -> ExecutionPage {
+    ExecutionPage {
+        executions: to_raw_value(&samples::failed()).into_iter().collect(),
+        total_count: 4,
+        page: 1,
+        page_size: 1,
+        has_more: true,
+        next_cursor: Some(CURSOR.to_owned()),
+    }
+}
 
 /// Which executions, and which page of them.
 #[derive(Debug, IntoParams)]
@@ -31,7 +53,7 @@ pub struct ListParameters {
     #[param(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub page: Option<i64>,
     /// How many executions a page has.
-    #[param(minimum = 1, maximum = 100, default = 20)]
+    #[param(minimum = 1, maximum = 100, default = json!(DEFAULT_PAGE_SIZE))]
     pub page_size: Option<i64>,
     /// `next_cursor` of the page before, with the same filters: the page after it.
     pub cursor: Option<String>,
@@ -49,54 +71,16 @@ pub struct ListParameters {
 /// Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/api/v1/flows/executions",
-    operation_id = OPERATION,
+    path = OPERATION.path,
+    operation_id = OPERATION.name,
     tag = "Flows",
     params(ListParameters, CorrelationHeader),
     responses(
         (
             status = 200,
             description = "A page of executions.",
-            body = Executions,
-            example = json!({
-                "executions": [
-                    {
-                        "id": "625c278f-b3e5-4fca-ba71-1970ed99f099",
-                        "flow_id": "invoice-triage",
-                        "agent_id": "unassigned",
-                        "organization_id": "acme",
-                        "execution_number": 6,
-                        "trigger_type": "event",
-                        "trigger_data": {},
-                        "variables": {},
-                        "priority": "normal",
-                        "status": "failed",
-                        "started_at": "2026-11-21T18:11:25.128Z",
-                        "completed_at": "2026-11-21T18:11:27.246Z",
-                        "duration_ms": 2118,
-                        "timeout_seconds": 300,
-                        "steps": [],
-                        "final_output": null,
-                        "error_message": "The worker's host was replaced",
-                        "error_details": { "message": "The worker's host was replaced", "host": "worker-12" },
-                        "retry_count": 0,
-                        "max_retries": 3,
-                        "parent_execution_id": null,
-                        "tokens_used": null,
-                        "tool_calls_count": 0,
-                        "cost_estimate": null,
-                        "performance_metrics": {},
-                        "metadata": {},
-                        "created_at": "2026-11-21T18:11:25.109Z",
-                        "updated_at": "2026-11-21T18:11:27.246Z"
-                    }
-                ],
-                "total_count": 4,
-                "page": 1,
-                "page_size": 1,
-                "has_more": true,
-                "next_cursor": "AQAAAaH_TlE1Ylwnj7PlT8q6cRlw7ZnwmQAAAAAAAAACAAAABHBYRA6PJ18Dv_p1W1Y_tEA"
-            })
+            body = ExecutionPage,
+            example = json!(page())
         ),
         (status = 401, response = Unauthorized),
         (status = 403, response = MayNotRead),
@@ -106,36 +90,13 @@ pub struct ListParameters {
                            cursor reaches, or a page whose records do not fit into one answer.",
             body = ValidationErrors,
             examples(
-                ("invalid" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["query", "page_size"],
-                            "msg": "Input should be less than or equal to 100",
-                            "type": "less_than_equal",
-                            "input": "500",
-                            "ctx": { "le": 100 }
-                        },
-                        {
-                            "loc": ["query", "state"],
-                            "msg": "Extra inputs are not permitted",
-                            "type": "extra_forbidden",
-                            "input": "failed"
-                        }
-                    ]
-                }))),
-                ("foreign cursor" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["query", "cursor"],
-                            "msg": "This cursor does not belong to this query: use next_cursor of the page before, with the same filters",
-                            "type": "value_error",
-                            "input": "AQAAAaH_TlE1Ylwnj7PlT8q6cRlw7ZnwmQAAAAAAAAACAAAABHBYRA6PJ18Dv_p1W1Y_tEA",
-                            "ctx": {
-                                "error": "This cursor does not belong to this query: use next_cursor of the page before, with the same filters"
-                            }
-                        }
-                    ]
-                })))
+                ("invalid" = (value = json!(ValidationErrors::sample([
+                    (&["query", "page_size"], ValidationErrorKind::GreaterThan(MAX_PAGE_SIZE), "\"500\""),
+                    (&["query", "state"], ValidationErrorKind::Extra, "\"failed\"")
+                ])))),
+                ("foreign cursor" = (value = json!(ValidationErrors::sample([
+                    (&["query", "cursor"], ValidationErrorKind::Cursor, &format!("{CURSOR:?}"))
+                ]))))
             )
         ),
         (status = 429, response = TooManyRequests),

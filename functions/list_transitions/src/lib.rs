@@ -5,40 +5,46 @@ pub mod openapi;
 
 use std::convert::Infallible;
 
+use lambda_http::Request;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::execution::Transition;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::scope::Scope;
+use ratchet_store::Store;
 use serde::Serialize;
-use shared::auth::Scope;
-use shared::endpoint;
-use shared::execution::Transition;
-use shared::request::event::Event;
-use shared::response::Response;
-use shared::store::Store;
 
-/// The operation's name, in logs.
-pub const OPERATION: &str = "list_transitions";
+/// The operation.
+pub const OPERATION: Operation = Operation {
+    name: "list_transitions",
+    method: "GET",
+    path: "/api/v1/executions/{execution_id}/transitions",
+    scope: Scope::Read,
+};
 
 /// The answer.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(description = "What happened to the status of an execution."))]
-pub struct Transitions {
+pub struct TransitionList {
     /// The execution.
-    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
-    pub execution_id: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
+    pub execution_id: ExecutionId,
     /// Its changes of status, oldest first.
     pub transitions: Vec<Transition>,
 }
 
-/// Answers one event.
+/// Answers one request.
 ///
 /// # Errors
 ///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        request.caller.require(Scope::Read)?;
-        let id = request.execution_id()?;
-        let transitions = store.transitions(&request.caller, &id).await?;
-        Response::ok(&Transitions { execution_id: id.to_string(), transitions })
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        let execution_id = request.execution_id()?;
+        let transitions = store.transitions(&request.caller, &execution_id).await?;
+        Response::ok(&TransitionList { execution_id, transitions }).map_err(Into::into)
     })
     .await)
 }

@@ -1,8 +1,11 @@
 //! The Lambda function of `list_transitions`.
 
-use std::process::ExitCode;
+use lambda_http::service_fn;
+use list_transitions::{OPERATION, handle};
+use ratchet_runtime::serve::{Error, run, start};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::bootstrap::serve(1, || Ok(()), |store, (), event| list_transitions::handle(store, event)).await
+async fn main() -> Result<(), Error> {
+    let store = start(OPERATION.name, 1).await?;
+    run(service_fn(|request| handle(store, request))).await
 }

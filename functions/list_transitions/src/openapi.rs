@@ -1,11 +1,12 @@
 //! The operation in the OpenAPI document.
 
-use shared::openapi::{
+use ratchet_http::openapi::{
     CorrelationHeader, ExecutionNotFound, ExecutionPath, InternalError, MayNotRead, ReadUnavailable, TooManyRequests,
     Unauthorized,
 };
+use ratchet_model::samples;
 
-use crate::{OPERATION, Transitions};
+use crate::{OPERATION, TransitionList};
 
 /// List an execution's transitions
 ///
@@ -15,35 +16,18 @@ use crate::{OPERATION, Transitions};
 /// Needs the scope `read`.
 #[utoipa::path(
     get,
-    path = "/api/v1/executions/{execution_id}/transitions",
-    operation_id = OPERATION,
+    path = OPERATION.path,
+    operation_id = OPERATION.name,
     tag = "Executions",
     params(ExecutionPath, CorrelationHeader),
     responses(
         (
             status = 200,
             description = "The transitions.",
-            body = Transitions,
-            example = json!({
-                "execution_id": "625c278f-b3e5-4fca-ba71-1970ed99f099",
-                "transitions": [
-                    {
-                        "from": "pending",
-                        "to": "running",
-                        "at": "2026-11-21T18:11:25.128Z",
-                        "by": "local-1",
-                        "reason": null,
-                        "version": 2
-                    },
-                    {
-                        "from": "running",
-                        "to": "failed",
-                        "at": "2026-11-21T18:11:27.246Z",
-                        "by": "local-1",
-                        "reason": "The worker's host was replaced",
-                        "version": 3
-                    }
-                ]
+            body = TransitionList,
+            example = json!(TransitionList {
+                execution_id: samples::failed().id,
+                transitions: vec![samples::claimed(), samples::ended()]
             })
         ),
         (status = 401, response = Unauthorized),

@@ -2,28 +2,33 @@
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod request;
 
 use std::convert::Infallible;
 
-use shared::auth::Scope;
-use shared::endpoint;
-use shared::request::event::Event;
-use shared::request::update::Change;
-use shared::response::Response;
-use shared::store::Store;
+use lambda_http::Request;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::scope::Scope;
+use ratchet_store::Store;
 
-/// The operation's name, in logs and as the scope of its Idempotency-Keys.
-pub const OPERATION: &str = "update_execution";
+/// The operation; its name is also the scope of its Idempotency-Keys.
+pub const OPERATION: Operation = Operation {
+    name: "update_execution",
+    method: "PATCH",
+    path: "/api/v1/flows/executions/{execution_id}",
+    scope: Scope::Write,
+};
 
-/// Answers one event.
+/// Answers one request.
 ///
 /// # Errors
 ///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        request.caller.require(Scope::Write)?;
-        let change = Change::read(OPERATION, &request)?;
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        let change = request::read(&request)?;
         let changed = store.change(&request.caller, &request.execution_id()?, &change).await?;
         let response = if request.prefers_minimal() { Response::minimal() } else { Response::ok(&changed.execution)? };
         Ok(response.etag(changed.execution.etag()).replayed(changed.replayed))

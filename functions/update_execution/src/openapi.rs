@@ -1,14 +1,63 @@
 //! The operation in the OpenAPI document.
 
-use shared::execution::Execution;
-use shared::openapi::{
-    CorrelationHeader, Error, ExecutionNotFound, ExecutionPath, IdempotencyHeader, IfMatchHeader, InternalError,
+use ratchet_http::error::ErrorResponse;
+use ratchet_http::openapi::{
+    CorrelationHeader, ExecutionNotFound, ExecutionPath, IdempotencyHeader, IfMatchHeader, InternalError,
     InvalidOrKeyReused, MayNotWrite, PayloadTooLarge, PreconditionFailed, TooManyRequests, Unauthorized,
-    UnsupportedMediaType, UpdateExecutionRequest, WriteUnavailable,
+    UnsupportedMediaType, WriteUnavailable, key_reused,
 };
-use utoipa::IntoParams;
+use ratchet_http::validation_error::{ValidationErrorKind, ValidationErrors};
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::execution::Execution;
+use ratchet_model::samples;
+use ratchet_model::status::Status;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::OPERATION;
+
+/// A status to enter, new values of fields, or both. What is absent or null is left as it is; objects replace, they do
+/// not merge.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateExecutionRequest {
+    /// The status to enter.
+    #[schema(value_type = Option<Status>)]
+    pub status: Option<String>,
+    /// When it ended. Without it, entering a terminal status sets the present time. Frozen in a terminal status.
+    #[schema(format = DateTime)]
+    pub completed_at: Option<String>,
+    /// How long it took, in milliseconds. Without it, entering a terminal status sets `completed_at - started_at`.
+    /// Frozen in a terminal status.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub duration_ms: Option<i64>,
+    /// The result. Comes back exactly as sent, like every object here; nested at most 100 levels deep. Frozen in a
+    /// terminal status.
+    pub final_output: Option<Map<String, Value>>,
+    /// What went wrong, for people. With a status, it is also the reason of the transition. Frozen in a terminal
+    /// status.
+    #[schema(max_length = 8192)]
+    pub error_message: Option<String>,
+    /// What went wrong, for programs. Frozen in a terminal status.
+    pub error_details: Option<Map<String, Value>>,
+    /// How often it was retried. May not fall and may not pass `max_retries`. Frozen in a terminal status.
+    #[schema(minimum = 0, maximum = 100)]
+    pub retry_count: Option<i64>,
+    /// Tokens that models used.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub tokens_used: Option<i64>,
+    /// Calls of tools.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub tool_calls_count: Option<i64>,
+    /// What it cost, in USD. Comes back with the digits that were sent.
+    #[schema(minimum = 0)]
+    pub cost_estimate: Option<f64>,
+    /// Measurements.
+    pub performance_metrics: Option<Map<String, Value>>,
+    /// Whatever the caller wants to find again.
+    pub metadata: Option<Map<String, Value>>,
+}
 
 /// What the caller wants back.
 #[derive(Debug, IntoParams)]
@@ -32,8 +81,8 @@ pub struct PreferHeader {
 /// Needs the scope `write`.
 #[utoipa::path(
     patch,
-    path = "/api/v1/flows/executions/{execution_id}",
-    operation_id = OPERATION,
+    path = OPERATION.path,
+    operation_id = OPERATION.name,
     tag = "Flows",
     params(ExecutionPath, IdempotencyHeader, IfMatchHeader, PreferHeader, CorrelationHeader),
     request_body(
@@ -61,66 +110,8 @@ pub struct PreferHeader {
                 ("Idempotency-Replayed" = String, description = "`true` if an earlier request did it; else absent.")
             ),
             examples(
-                ("start" = (value = json!({
-                    "id": "58394a9e-4e75-8134-b8e4-afd216db1d2d",
-                    "flow_id": "invoice-triage",
-                    "agent_id": "agent-7",
-                    "organization_id": "acme",
-                    "execution_number": 3,
-                    "trigger_type": "webhook",
-                    "trigger_data": { "source": "billing", "invoice": "INV-2041" },
-                    "variables": { "currency": "EUR", "threshold": 250.0 },
-                    "priority": "high",
-                    "status": "running",
-                    "started_at": "2026-11-21T18:11:20.729Z",
-                    "completed_at": null,
-                    "duration_ms": null,
-                    "timeout_seconds": 900,
-                    "steps": [],
-                    "final_output": null,
-                    "error_message": null,
-                    "error_details": null,
-                    "retry_count": 0,
-                    "max_retries": 2,
-                    "parent_execution_id": null,
-                    "tokens_used": null,
-                    "tool_calls_count": 0,
-                    "cost_estimate": null,
-                    "performance_metrics": {},
-                    "metadata": { "team": "finance" },
-                    "created_at": "2026-11-21T18:11:19.079Z",
-                    "updated_at": "2026-11-21T18:11:20.729Z"
-                }))),
-                ("finish" = (value = json!({
-                    "id": "58394a9e-4e75-8134-b8e4-afd216db1d2d",
-                    "flow_id": "invoice-triage",
-                    "agent_id": "agent-7",
-                    "organization_id": "acme",
-                    "execution_number": 3,
-                    "trigger_type": "webhook",
-                    "trigger_data": { "source": "billing", "invoice": "INV-2041" },
-                    "variables": { "currency": "EUR", "threshold": 250.0 },
-                    "priority": "high",
-                    "status": "completed",
-                    "started_at": "2026-11-21T18:11:20.729Z",
-                    "completed_at": "2026-11-21T18:11:25.061Z",
-                    "duration_ms": 4332,
-                    "timeout_seconds": 900,
-                    "steps": [],
-                    "final_output": { "decision": "approve", "confidence": 1.0 },
-                    "error_message": null,
-                    "error_details": null,
-                    "retry_count": 0,
-                    "max_retries": 2,
-                    "parent_execution_id": null,
-                    "tokens_used": 1204,
-                    "tool_calls_count": 3,
-                    "cost_estimate": 0.0153,
-                    "performance_metrics": {},
-                    "metadata": { "team": "finance" },
-                    "created_at": "2026-11-21T18:11:19.079Z",
-                    "updated_at": "2026-11-21T18:11:25.061Z"
-                })))
+                ("start" = (value = json!(samples::running()))),
+                ("finish" = (value = json!(samples::completed())))
             )
         ),
         (
@@ -136,26 +127,22 @@ pub struct PreferHeader {
             status = 400,
             description = "The execution's state does not allow it: `INVALID_STATUS_TRANSITION`, `EXECUTION_FINISHED` \
                            or `INVALID_RETRY_COUNT`. Nothing was written.",
-            body = Error,
+            body = ErrorResponse,
             examples(
-                ("transition" = (value = json!({
-                    "detail": "The status cannot change from running to running: it is running already",
-                    "error_code": "INVALID_STATUS_TRANSITION",
-                    "correlation_id": "34798563c58f4a1e8517ca5677782d2a",
-                    "timestamp": "2026-11-21T18:11:20.746Z"
-                }))),
-                ("finished" = (value = json!({
-                    "detail": "The execution is completed and its result is final: final_output cannot change",
-                    "error_code": "EXECUTION_FINISHED",
-                    "correlation_id": "bec08191cfcd4038a44837df26307562",
-                    "timestamp": "2026-11-21T18:11:25.093Z"
-                }))),
-                ("retry count" = (value = json!({
-                    "detail": "retry_count cannot become 3: it must be at least 0 and at most 2 here",
-                    "error_code": "INVALID_RETRY_COUNT",
-                    "correlation_id": "27bf808a734143908910e9cafdae8e45",
-                    "timestamp": "2026-11-21T18:11:20.764Z"
-                })))
+                ("transition" = (value = json!(ErrorResponse::sample(Error::Rejected(Rejection::Transition {
+                    current: Status::Running,
+                    requested: Status::Running,
+                    allowed_sources: Status::Running.allowed_sources()
+                }))))),
+                ("finished" = (value = json!(ErrorResponse::sample(Error::Rejected(Rejection::Finished {
+                    current: Status::Completed,
+                    fields: vec!["final_output"]
+                }))))),
+                ("retry count" = (value = json!(ErrorResponse::sample(Error::Rejected(Rejection::RetryCount {
+                    requested: 3,
+                    min: 0,
+                    max: 2
+                })))))
             )
         ),
         (status = 401, response = Unauthorized),
@@ -170,37 +157,12 @@ pub struct PreferHeader {
                            another body. Nothing was written.",
             body = InvalidOrKeyReused,
             examples(
-                ("invalid" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["body", "status"],
-                            "msg": "Input should be 'pending', 'queued', 'running', 'retrying', 'interrupted', 'completed', 'failed', 'cancelled' or 'timeout'",
-                            "type": "enum",
-                            "input": "done",
-                            "ctx": {
-                                "expected": "'pending', 'queued', 'running', 'retrying', 'interrupted', 'completed', 'failed', 'cancelled' or 'timeout'"
-                            }
-                        },
-                        {
-                            "loc": ["body", "completed_at"],
-                            "msg": "Input should have timezone info: end it with Z or an offset",
-                            "type": "timezone_aware",
-                            "input": "2026-11-21T18:00:00"
-                        },
-                        {
-                            "loc": ["body", "tokens_used"],
-                            "msg": "Input should be a valid integer, got a number with a fractional part",
-                            "type": "int_from_float",
-                            "input": 1.5
-                        }
-                    ]
-                }))),
-                ("key reused" = (value = json!({
-                    "detail": "This Idempotency-Key was used before with another body: use a new key for a new request",
-                    "error_code": "IDEMPOTENCY_KEY_REUSED",
-                    "correlation_id": "46714156c3784331ae1764feef6b945c",
-                    "timestamp": "2026-11-21T18:11:25.082Z"
-                })))
+                ("invalid" = (value = json!(ValidationErrors::sample([
+                    (&["body", "status"], ValidationErrorKind::not_one_of(&Status::ALL), "\"done\""),
+                    (&["body", "completed_at"], ValidationErrorKind::TimeWithoutZone, "\"2026-11-21T18:00:00\""),
+                    (&["body", "tokens_used"], ValidationErrorKind::Fraction, "1.5")
+                ])))),
+                ("key reused" = (value = json!(key_reused())))
             )
         ),
         (status = 429, response = TooManyRequests),

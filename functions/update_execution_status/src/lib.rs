@@ -1,21 +1,30 @@
-//! `PATCH /executions/{execution_id}`: ends an execution that is running, for whoever gave up on it.
+//! `PATCH /executions/{execution_id}`: ends an execution that is running, in the place of its worker.
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod request;
 
 use std::convert::Infallible;
 
+use lambda_http::Request;
+use ratchet_http::endpoint::respond;
+use ratchet_http::operation::Operation;
+use ratchet_http::response::Response;
+use ratchet_model::error::Error;
+use ratchet_model::execution::Transition;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::scope::Scope;
+use ratchet_model::status::Status;
+use ratchet_store::Store;
 use serde::Serialize;
-use shared::endpoint;
-use shared::error::Error;
-use shared::request::event::Event;
-use shared::request::update_status;
-use shared::response::Response;
-use shared::status::Status;
-use shared::store::Store;
 
-/// The operation's name, in logs and as the scope of its Idempotency-Keys.
-pub const OPERATION: &str = "update_execution_status";
+/// The operation; its name is also the scope of its Idempotency-Keys. `cancelled` needs no other scope, the rest does.
+pub const OPERATION: Operation = Operation {
+    name: "update_execution_status",
+    method: "PATCH",
+    path: "/api/v1/executions/{execution_id}",
+    scope: Scope::Write,
+};
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -25,38 +34,46 @@ pub struct StatusUpdated {
     /// Always true: everything else is an error.
     pub success: bool,
     /// The execution.
-    #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
-    pub execution_id: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
+    pub execution_id: ExecutionId,
     /// Its status before this request took effect.
-    #[cfg_attr(feature = "openapi", schema(value_type = shared::openapi::StuckStatus))]
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::StatusAfterOverride))]
     pub previous_status: Status,
     /// Its status after this request took effect.
-    #[cfg_attr(feature = "openapi", schema(value_type = shared::openapi::StuckStatus))]
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::StatusAfterOverride))]
     pub current_status: Status,
     /// A sentence for people.
     pub message: String,
 }
 
-/// Answers one event.
-///
-/// # Errors
-///
-/// None: whatever happens is an answer.
-pub async fn handle(store: &Store, event: Event) -> Result<Response, Infallible> {
-    Ok(endpoint::answer(OPERATION, store.clock(), event, async |request| {
-        let change = update_status::read(OPERATION, &request)?;
-        let changed = store.change(&request.caller, &request.execution_id()?, &change).await?;
-        let etag = changed.execution.etag();
-        // From the log and not from the record: a repeat is answered as the success that it was.
-        let transition = changed.transition.ok_or_else(|| Error::internal("a transition without its log entry"))?;
-        let response = Response::ok(&StatusUpdated {
+impl StatusUpdated {
+    /// The answer for a transition.
+    #[must_use]
+    pub fn new(execution_id: ExecutionId, transition: &Transition) -> Self {
+        Self {
             success: true,
-            execution_id: changed.execution.id,
+            execution_id,
             previous_status: transition.from,
             current_status: transition.to,
             message: format!("Status changed from {} to {}", transition.from, transition.to),
-        })?;
-        Ok(response.etag(etag).replayed(changed.replayed))
+        }
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+///
+/// None: every outcome is an answer.
+pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+    Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        let change = request::read(&request)?;
+        let execution_id = request.execution_id()?;
+        let changed = store.change(&request.caller, &execution_id, &change).await?;
+        // From the log and not from the record: a repeat is answered as the success that it was.
+        let transition = changed.transition()?.ok_or_else(|| Error::internal("a transition without its log entry"))?;
+        let response = Response::ok(&StatusUpdated::new(execution_id, &transition))?;
+        Ok(response.etag(changed.execution.etag()).replayed(changed.replayed))
     })
     .await)
 }

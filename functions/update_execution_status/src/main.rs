@@ -1,8 +1,11 @@
 //! The Lambda function of `update_execution_status`.
 
-use std::process::ExitCode;
+use lambda_http::service_fn;
+use ratchet_runtime::serve::{Error, run, start};
+use update_execution_status::{OPERATION, handle};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    shared::bootstrap::serve(1, || Ok(()), |store, (), event| update_execution_status::handle(store, event)).await
+async fn main() -> Result<(), Error> {
+    let store = start(OPERATION.name, 1).await?;
+    run(service_fn(|request| handle(store, request))).await
 }

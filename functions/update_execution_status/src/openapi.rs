@@ -1,12 +1,62 @@
 //! The operation in the OpenAPI document.
 
-use shared::openapi::{
-    CorrelationHeader, Error, ErrorOrGatewayMessage, ExecutionNotFound, ExecutionPath, IdempotencyHeader,
-    IfMatchHeader, InternalError, InvalidOrKeyReused, PayloadTooLarge, PreconditionFailed, TooManyRequests,
-    Unauthorized, UnsupportedMediaType, UpdateExecutionStatusRequest, WriteUnavailable,
+use ratchet_http::error::ErrorResponse;
+use ratchet_http::openapi::{
+    CorrelationHeader, ErrorOrGatewayMessage, ExecutionNotFound, ExecutionPath, IdempotencyHeader, IfMatchHeader,
+    InternalError, InvalidOrKeyReused, PayloadTooLarge, PreconditionFailed, TooManyRequests, Unauthorized,
+    UnsupportedMediaType, WriteUnavailable, forbidden, key_reused,
 };
+use ratchet_http::validation_error::{ValidationErrorKind, ValidationErrors};
+use ratchet_model::change::RequestedTransition;
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::samples;
+use ratchet_model::scope::Scope;
+use ratchet_model::status::Status;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use crate::request::TARGETS;
 use crate::{OPERATION, StatusUpdated};
+
+/// How an execution that got stuck is to end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateExecutionStatusRequest {
+    /// The status to enter. `cancelled` needs the scope `write`, the others need `admin`.
+    pub status: OverrideStatus,
+    /// Why. Kept as `error_details`; a string `message` in it, of at most 8192 characters, is kept as `error_message`,
+    /// too.
+    pub error_info: Option<Map<String, Value>>,
+}
+
+/// A status that ends an execution from outside.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OverrideStatus {
+    /// Somebody asked for it.
+    Cancelled,
+    /// It failed, and nobody noticed.
+    Failed,
+    /// It completed, and nobody noticed.
+    Completed,
+}
+
+/// A status before or after a change by update execution status.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StatusAfterOverride {
+    /// A worker says that it is at work.
+    Running,
+    /// Ended with a result.
+    Completed,
+    /// Ended with an error.
+    Failed,
+    /// Ended because somebody asked for it.
+    Cancelled,
+    /// Nobody has heard from the worker.
+    Interrupted,
+}
 
 /// Update an execution's status
 ///
@@ -17,8 +67,8 @@ use crate::{OPERATION, StatusUpdated};
 /// `cancelled` needs the scope `write`, the others need `admin`.
 #[utoipa::path(
     patch,
-    path = "/api/v1/executions/{execution_id}",
-    operation_id = OPERATION,
+    path = OPERATION.path,
+    operation_id = OPERATION.name,
     tag = "Executions",
     params(ExecutionPath, IdempotencyHeader, IfMatchHeader, CorrelationHeader),
     request_body(
@@ -41,24 +91,17 @@ use crate::{OPERATION, StatusUpdated};
                 ("ETag" = String, description = "The version of the record, for If-Match and If-None-Match."),
                 ("Idempotency-Replayed" = String, description = "`true` if an earlier request did it; else absent.")
             ),
-            example = json!({
-                "success": true,
-                "execution_id": "625c278f-b3e5-4fca-ba71-1970ed99f099",
-                "previous_status": "running",
-                "current_status": "failed",
-                "message": "Status changed from running to failed"
-            })
+            example = json!(StatusUpdated::new(samples::failed().id, &samples::ended()))
         ),
         (
             status = 400,
             description = "The execution is not `running`: `INVALID_STATUS_TRANSITION`. Nothing was written.",
-            body = Error,
-            example = json!({
-                "detail": "The status cannot change from pending to cancelled: cancelled can be entered from: running",
-                "error_code": "INVALID_STATUS_TRANSITION",
-                "correlation_id": "eaff09666db74d25982104d069441ac4",
-                "timestamp": "2026-11-21T18:11:25.125Z"
-            })
+            body = ErrorResponse,
+            example = json!(ErrorResponse::sample(Error::Rejected(Rejection::Transition {
+                current: Status::Pending,
+                requested: Status::Cancelled,
+                allowed_sources: RequestedTransition::override_to(Status::Cancelled).allowed_sources()
+            })))
         ),
         (status = 401, response = Unauthorized),
         (
@@ -68,12 +111,7 @@ use crate::{OPERATION, StatusUpdated};
             body = ErrorOrGatewayMessage,
             examples(
                 ("unknown key" = (value = json!({ "message": "Forbidden" }))),
-                ("scope" = (value = json!({
-                    "detail": "This API key has the scopes write; this needs admin",
-                    "error_code": "FORBIDDEN",
-                    "correlation_id": "94134b9228b744c48e32c7dec39a414e",
-                    "timestamp": "2026-11-21T18:11:27.240Z"
-                })))
+                ("scope" = (value = json!(forbidden(Scope::Admin, "write"))))
             )
         ),
         (status = 404, response = ExecutionNotFound),
@@ -86,29 +124,11 @@ use crate::{OPERATION, StatusUpdated};
                            another body. Nothing was written.",
             body = InvalidOrKeyReused,
             examples(
-                ("invalid" = (value = json!({
-                    "detail": [
-                        {
-                            "loc": ["body", "status"],
-                            "msg": "Input should be 'cancelled', 'failed' or 'completed'",
-                            "type": "enum",
-                            "input": "interrupted",
-                            "ctx": { "expected": "'cancelled', 'failed' or 'completed'" }
-                        },
-                        {
-                            "loc": ["body", "error_info"],
-                            "msg": "Input should be a valid dictionary",
-                            "type": "dict_type",
-                            "input": "lost"
-                        }
-                    ]
-                }))),
-                ("key reused" = (value = json!({
-                    "detail": "This Idempotency-Key was used before with another body: use a new key for a new request",
-                    "error_code": "IDEMPOTENCY_KEY_REUSED",
-                    "correlation_id": "291e4e23581f41fe8def729d65cd9d8e",
-                    "timestamp": "2026-11-21T18:11:27.264Z"
-                })))
+                ("invalid" = (value = json!(ValidationErrors::sample([
+                    (&["body", "status"], ValidationErrorKind::not_one_of(&TARGETS), "\"interrupted\""),
+                    (&["body", "error_info"], ValidationErrorKind::NotAnObject, "\"lost\"")
+                ])))),
+                ("key reused" = (value = json!(key_reused())))
             )
         ),
         (status = 429, response = TooManyRequests),

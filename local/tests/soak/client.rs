@@ -127,7 +127,7 @@ impl Client {
         self.met.took.entry(purpose).or_default().push(took);
         if answer.status == 503 {
             // Nothing is broken and nothing throttles here: the only excuse is that DynamoDB did not answer in time.
-            let limit = shared::store::ATTEMPT_TIMEOUT.as_micros();
+            let limit = ratchet_store::client::ATTEMPT_TIMEOUT.as_micros();
             assert!(u128::from(took) >= limit, "after {took} us of {limit}: {}", answer.body);
             let code = answer.body["error_code"].as_str().expect("a code").to_owned();
             *self.met.unavailable.entry(code).or_default() += 1;

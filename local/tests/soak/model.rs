@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use ratchet_model::clock::Timestamp;
 use serde_json::{Map, Value, json};
-use shared::clock::Timestamp;
 
 /// From each status, where it may go.
 pub const TABLE: [(&str, &[&str]); 9] = [

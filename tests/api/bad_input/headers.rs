@@ -1,11 +1,11 @@
 //! Headers: Content-Type, keys, tags, names in any case, bytes that are no text.
 
-use local::routes::{ROUTES, Services};
+use local::operations::{Endpoint, FunctionResponse, OPERATIONS as ENDPOINTS, Services};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::response::Response;
 use tests::BASE;
 use tests::coverage::{assert_covers, assert_covers_those, operations};
+use tests::events::event;
 
 use super::{Execute, OPERATIONS, Operation, Update, UpdateStatus, World, call, running};
 
@@ -265,10 +265,8 @@ async fn no_bytes_in_a_header_break_an_answer() {
 }
 
 /// An operation's answer to an event with these headers, names as they are.
-async fn with_headers(world: &World, operation: &str, headers: Value, body: &str) -> Response {
-    let event = json!({
-        "version": "2.0",
-        "rawQueryString": "",
+async fn with_headers(world: &World, operation: &str, headers: Value, body: &str) -> FunctionResponse {
+    let event = event(&json!({
         "headers": headers,
         "pathParameters": { "execution_id": world.id },
         "requestContext": {
@@ -276,13 +274,10 @@ async fn with_headers(world: &World, operation: &str, headers: Value, body: &str
             "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } },
         },
         "body": body,
-        "isBase64Encoded": false,
-    });
-    let [route] = &ROUTES.into_iter().filter(|route| route.operation == operation).collect::<Vec<_>>()[..] else {
-        panic!("no route of {operation}")
-    };
+    }));
+    let endpoint = Endpoint::named(operation).unwrap_or_else(|| panic!("no route of {operation}"));
     let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
-    (route.handle)(&services, serde_json::from_value(event).expect("an event")).await
+    endpoint.call(&services, &event.to_string()).await.expect("an event")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,17 +321,16 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
     let world = World::start().await;
     let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
     for body in ["%%%", "e30", "e30==", "e3 0=", "/w==", "", "====", "é"] {
-        let event = json!({
+        let event = event(&json!({
             "headers": { "content-type": "application/json" },
             "pathParameters": { "execution_id": world.id },
             "requestContext": { "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } } },
             "body": body,
             "isBase64Encoded": true,
-        });
-        for route in ROUTES.into_iter().filter(|route| route.method != "GET") {
-            let event = serde_json::from_value(event.clone()).expect("an event");
-            let answer = (route.handle)(&services, event).await;
-            assert_eq!(answer.status_code, 422, "{} {body}: {:?}", route.operation, answer.body);
+        }));
+        for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.operation.method != "GET") {
+            let answer = endpoint.call(&services, &event.to_string()).await.expect("an event");
+            assert_eq!(answer.status_code, 422, "{} {body}: {:?}", endpoint.operation.name, answer.body);
         }
     }
     world.assert_untouched().await;
@@ -347,20 +341,23 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
 async fn an_event_without_its_parts_is_answered() {
     let world = World::start().await;
     let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
-    for route in ROUTES {
-        let bare = (route.handle)(&services, serde_json::from_value(json!({})).expect("an event")).await;
-        // Without an authorizer's word nobody is served: the deployment is wrong, and not the caller.
-        assert_eq!(bare.status_code, 500, "{}", route.operation);
-        let event = json!({
+    for endpoint in ENDPOINTS {
+        let name = endpoint.operation.name;
+        // What API Gateway always sets is missing: the runtime refuses it, and API Gateway makes a 500 of that.
+        assert!(endpoint.call(&services, "{}").await.is_err(), "{name}");
+        // Without an authorizer's word no request is served: the deployment is wrong, and not the caller.
+        let bare = endpoint.call(&services, &event(&json!({})).to_string()).await.expect("an event");
+        assert_eq!(bare.status_code, 500, "{name}");
+        let event = event(&json!({
             "requestContext": { "authorizer": { "lambda": { "organization_id": "acme", "key_id": "k", "scopes": "admin" } } },
-        });
-        let answer = (route.handle)(&services, serde_json::from_value(event).expect("an event")).await;
-        let expected = match route.operation {
+        }));
+        let answer = endpoint.call(&services, &event.to_string()).await.expect("an event");
+        let expected = match name {
             "list_executions" => 200,
             "get_execution" | "list_transitions" => 404,
             _ => 422,
         };
-        assert_eq!(answer.status_code, expected, "{}: {:?}", route.operation, answer.body);
+        assert_eq!(answer.status_code, expected, "{name}: {:?}", answer.body);
     }
     world.assert_untouched().await;
 }

@@ -1,10 +1,10 @@
 //! The query of list executions: its parameters, and cursors that are not its own.
 
+use ratchet_http::cursor::CursorKey;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::list::{Filter, Position};
 use serde_json::Value;
-use shared::clock::Timestamp;
-use shared::request::ExecutionId;
-use shared::request::list::Filter;
-use shared::store::cursor::{CursorKey, Position};
 use tests::{Api, text};
 
 const PATH: &str = "/flows/executions";
@@ -194,8 +194,8 @@ async fn a_cursor_that_is_forged_or_tampered_with_is_refused() {
         page: 2,
         total_count: 3,
     };
-    forged.push(CursorKey::new(b"another secret").seal("acme", &Filter::default(), &position));
-    forged.push(api.cursors.seal("other", &Filter::default(), &position));
+    forged.push(CursorKey::new(b"another secret").seal(&tests::organization("acme"), &Filter::default(), &position));
+    forged.push(api.cursors.seal(&tests::organization("other"), &Filter::default(), &position));
     for cursor in &forged {
         let answer = api.get(&format!("{PATH}?page_size=1&cursor={cursor}")).await;
         assert_eq!(answer.problems(), ["query.cursor: value_error"], "{cursor}");

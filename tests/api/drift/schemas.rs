@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use local::routes::ROUTES;
+use local::operations::Endpoint;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Api, text};
+use tests::{Answer, Api, below_base, text};
 
 use super::{openapi, openapi_operations};
 
 /// Calls an operation by its route.
 pub async fn call(api: &Api, operation: &str, id: &str, query: &str, body: Option<String>) -> Answer {
-    let route = ROUTES.iter().position(|route| route.operation == operation);
-    let route = &ROUTES[route.unwrap_or_else(|| panic!("{operation} has no route"))];
+    let route = Endpoint::named(operation).unwrap_or_else(|| panic!("{operation} has no route")).operation;
     let method: Method = route.method.parse().expect("a method");
-    let mut call = api.request(method, &format!("{}{query}", route.path.replace("{execution_id}", id)));
+    let mut call = api.request(method, &format!("{}{query}", below_base(route).replace("{execution_id}", id)));
     if let Some(body) = body {
         call = call.header("content-type", "application/json").body(body);
     }

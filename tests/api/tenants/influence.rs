@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ratchet_model::clock::Timestamp;
+use ratchet_model::execution::TriggerType;
+use ratchet_model::list::Filter;
+use ratchet_model::status::Status;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
-use shared::execution::TriggerType;
-use shared::request::list::Filter;
-use shared::status::Status;
 use tests::coverage::{assert_covers, operations};
 use tests::{Answer, Api, BASE, text};
 
@@ -68,7 +68,11 @@ impl Transcript<'_> {
         }
         if let Some(cursor) = field(&answer.body, "next_cursor") {
             // A cursor carries a time and an id, too.
-            let position = self.api.cursors.open(self.organization, &filter(path), cursor).expect("its own cursor");
+            let position = self
+                .api
+                .cursors
+                .open(&tests::organization(self.organization), &filter(path), cursor)
+                .expect("its own cursor");
             let id = &self.ids[&position.id.to_string()];
             *text = text
                 .replace(cursor, &format!("<cursor after {id}, page {} of {}>", position.page, position.total_count));

@@ -8,11 +8,12 @@
 
 use std::time::{Duration, Instant};
 
-use local::routes::{Route, Services};
+use local::operations::{Endpoint, FunctionResponse, Services};
+use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
-use shared::auth::{Caller, Scopes};
-use tests::Api;
+use tests::events::event;
 use tests::seeded::Random;
+use tests::{Api, caller};
 
 use super::routes;
 
@@ -61,7 +62,7 @@ fn verdict(low: f64, high: f64) -> Verdict {
 /// One route, as a stranger calls it.
 struct Asked<'a> {
     services: &'a Services,
-    route: &'static Route,
+    endpoint: &'static Endpoint,
     body: Value,
     /// How much longer an execution that exists elsewhere takes: what the test must find.
     planted: Duration,
@@ -70,16 +71,16 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// How long an answer takes, in microseconds.
     async fn time(&self, id: &str, exists: bool) -> f64 {
-        let caller = Caller { organization: "other".to_owned(), key_id: "stranger".to_owned(), scopes: Scopes::ALL };
-        let event = json!({
+        let caller = caller("other", "stranger", Scopes::ALL);
+        let event = event(&json!({
             "headers": { "content-type": "application/json" },
             "pathParameters": { "execution_id": id },
             "body": self.body.to_string(),
             "requestContext": { "authorizer": { "lambda": caller.to_context() } },
-        });
+        }));
         let event = serde_json::from_value(event).expect("an event");
         let begun = Instant::now();
-        let answer = (self.route.handle)(self.services, event).await;
+        let answer = (self.endpoint.invoke)(self.services, event).await;
         if exists && !self.planted.is_zero() {
             let until = Instant::now() + self.planted;
             while Instant::now() < until {
@@ -87,6 +88,7 @@ impl Asked<'_> {
             }
         }
         let took = begun.elapsed().as_secs_f64() * 1e6;
+        let answer: FunctionResponse = serde_json::from_str(&answer.expect("JSON")).expect("an answer");
         assert_eq!(answer.status_code, 404, "{:?}", answer.body);
         took
     }
@@ -134,23 +136,24 @@ async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, V
     }
     let mut random = Random::new(0x7e4a);
     let mut found = Vec::new();
-    for route in routes().filter(|route| operations.contains(&route.operation)) {
-        let body = match route.operation {
+    for route in routes().filter(|route| operations.contains(&route.name)) {
+        let body = match route.name {
             "update_execution" => json!({ "metadata": {} }),
             "update_execution_status" => json!({ "status": "cancelled" }),
             _ => Value::Null,
         };
-        let asked = Asked { services: &services, route, body, planted };
+        let endpoint = Endpoint::named(route.name).expect("an operation");
+        let asked = Asked { services: &services, endpoint, body, planted };
         let (verdict, told) = asked.measure(&existing, &mut random).await;
-        println!("tenants: {}, {} us planted: {verdict:?}, {told}", route.operation, planted.as_micros());
-        found.push((route.operation, verdict, told));
+        println!("tenants: {}, {} us planted: {verdict:?}, {told}", route.name, planted.as_micros());
+        found.push((route.name, verdict, told));
     }
     found
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn how_long_an_answer_takes_does_not_tell_another_organizations_execution_from_none() {
-    let operations: Vec<&str> = routes().map(|route| route.operation).collect();
+    let operations: Vec<&str> = routes().map(|route| route.name).collect();
     for (operation, verdict, told) in measure(&operations, Duration::ZERO).await {
         assert_eq!(verdict, Verdict::Same, "{operation}: {told}");
     }

@@ -1,0 +1,157 @@
+//! The cursor of a walk through a list: where it is, signed for one organization and one query.
+//!
+//! The signature covers the organization and the filters without carrying them: a cursor that is tampered with, or is
+//! used by another organization or with other filters, does not verify, and one that nobody signed does not either. It is
+//! not what keeps tenants apart (the index keys are): it keeps a walk from silently going on through another list.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use ratchet_model::clock::Timestamp;
+use ratchet_model::id::{ExecutionId, OrganizationId};
+use ratchet_model::list::{Filter, Position};
+use ratchet_model::wire_name::WireName;
+
+/// First byte of a cursor, for the day when its form changes.
+const FORM: u8 = 1;
+
+/// Bytes before the signature: form, time, id, page, total.
+const CONTENT: usize = 1 + 8 + 16 + 8 + 4;
+
+/// Bytes of the signature: half of a SHA-256.
+const SIGNATURE: usize = 16;
+
+/// Signs cursors.
+#[derive(Clone)]
+pub struct CursorKey(Hmac<Sha256>);
+
+impl std::fmt::Debug for CursorKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("CursorKey")
+    }
+}
+
+impl CursorKey {
+    /// From a secret of any length.
+    ///
+    /// # Panics
+    ///
+    /// Never: HMAC takes keys of every length.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length; no caller has a say in this one")]
+        Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of every length"))
+    }
+
+    fn sign(&self, organization: &OrganizationId, filter: &Filter, content: &[u8]) -> Hmac<Sha256> {
+        let Filter { flow_id, status, trigger_type, created_after, created_before } = filter;
+        let mut mac = self.0.clone();
+        let time = |time: &Option<Timestamp>| time.map(|time| time.to_string());
+        let parts = [
+            Some(organization.to_string()),
+            flow_id.clone(),
+            status.map(|status| status.as_str().to_owned()),
+            trigger_type.map(|trigger_type| trigger_type.as_str().to_owned()),
+            time(created_after),
+            time(created_before),
+        ];
+        for part in parts {
+            // Lengths between the parts, and one that no text has where there is none: no two queries read alike.
+            let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
+            mac.update(&length.to_be_bytes());
+            mac.update(part.unwrap_or_default().as_bytes());
+        }
+        mac.update(content);
+        mac
+    }
+
+    /// Writes a cursor.
+    #[must_use]
+    pub fn seal(&self, organization: &OrganizationId, filter: &Filter, position: &Position) -> String {
+        let mut bytes = Vec::with_capacity(CONTENT + SIGNATURE);
+        bytes.push(FORM);
+        bytes.extend(position.created_at.millis().to_be_bytes());
+        bytes.extend(position.id.as_bytes());
+        bytes.extend(position.page.to_be_bytes());
+        bytes.extend(position.total_count.to_be_bytes());
+        let signature = self.sign(organization, filter, &bytes).finalize().into_bytes();
+        bytes.extend(signature.iter().take(SIGNATURE));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a cursor; `None` if it is not one of this organization and these filters.
+    #[must_use]
+    pub fn open(&self, organization: &OrganizationId, filter: &Filter, cursor: &str) -> Option<Position> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (content, signature) = bytes.split_at_checked(CONTENT)?;
+        if signature.len() != SIGNATURE {
+            return None;
+        }
+        self.sign(organization, filter, content).verify_truncated_left(signature).ok()?;
+        let (form, rest) = content.split_first()?;
+        let (created_at, rest) = rest.split_first_chunk()?;
+        let (id, rest) = rest.split_first_chunk()?;
+        let (page, rest) = rest.split_first_chunk()?;
+        let (total_count, []) = rest.split_first_chunk()? else { return None };
+        (*form == FORM).then_some(())?;
+        Some(Position {
+            created_at: Timestamp::from_millis(i64::from_be_bytes(*created_at))?,
+            id: ExecutionId::from_uuid(uuid::Uuid::from_bytes(*id)),
+            page: u64::from_be_bytes(*page),
+            total_count: u32::from_be_bytes(*total_count),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratchet_model::status::Status;
+
+    fn organization(id: &str) -> OrganizationId {
+        OrganizationId::parse(id).unwrap()
+    }
+
+    fn position() -> Position {
+        Position {
+            created_at: Timestamp::from_millis(1_700_000_000_123).unwrap(),
+            id: ExecutionId::parse("0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e").unwrap(),
+            page: 7,
+            total_count: 10_000,
+        }
+    }
+
+    #[test]
+    fn a_cursor_opens_for_its_own_query_only() {
+        let key = CursorKey::new(b"secret");
+        let filter = Filter { status: Some(Status::Running), ..Filter::default() };
+        let cursor = key.seal(&organization("acme"), &filter, &position());
+        assert_eq!(key.open(&organization("acme"), &filter, &cursor), Some(position()));
+        assert_eq!(key.open(&organization("other"), &filter, &cursor), None);
+        assert_eq!(key.open(&organization("acme"), &Filter::default(), &cursor), None);
+        let flow = Filter { flow_id: Some("running".to_owned()), ..Filter::default() };
+        assert_eq!(key.open(&organization("acme"), &flow, &cursor), None);
+        assert_eq!(CursorKey::new(b"other").open(&organization("acme"), &filter, &cursor), None);
+    }
+
+    #[test]
+    fn no_cursor_survives_a_change_of_one_bit_or_length() {
+        let key = CursorKey::new(b"secret");
+        let cursor = key.seal(&organization("acme"), &Filter::default(), &position());
+        let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+        for at in 0..bytes.len() * 8 {
+            let mut other = bytes.clone();
+            other[at / 8] ^= 1 << (at % 8);
+            assert_eq!(
+                key.open(&organization("acme"), &Filter::default(), &URL_SAFE_NO_PAD.encode(other)),
+                None,
+                "bit {at}"
+            );
+        }
+        for other in ["", "x", "!", &cursor[..cursor.len() - 2], &format!("{cursor}AA"), &format!("{cursor}=")] {
+            assert_eq!(key.open(&organization("acme"), &Filter::default(), other), None, "{other}");
+        }
+    }
+}

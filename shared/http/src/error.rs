@@ -1,0 +1,242 @@
+//! From an error to its answer: the only place that knows HTTP's status codes and the words that a caller reads.
+
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::error_code::ErrorCode;
+use ratchet_model::scope::{Scope, Scopes};
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
+use serde::Serialize;
+
+use crate::validation_error::{Location, ValidationError, ValidationErrorKind, quote};
+
+/// Why a request was not done: what is wrong with it as HTTP, or a domain error.
+#[derive(Debug)]
+pub enum HttpError {
+    /// The request is not well-formed: everything that is wrong with it.
+    Invalid(Vec<ValidationError>),
+    /// The body's Content-Type is not JSON.
+    UnsupportedMediaType {
+        /// What was sent, cut to a readable length.
+        content_type: String,
+    },
+    /// The body is too large.
+    BodyTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// How many bytes it may have.
+        limit: usize,
+    },
+    /// The key's scopes do not cover the request.
+    Forbidden {
+        /// The scope that is needed.
+        needed: Scope,
+        /// The scopes that the key has.
+        held: Scopes,
+    },
+    /// What the domain says.
+    Domain(Error),
+}
+
+impl From<Error> for HttpError {
+    fn from(error: Error) -> Self {
+        // The pages that the store refuses are parameters of the query.
+        match error {
+            Error::PageOutOfReach { page } => {
+                Self::invalid_parameter("page", &ValidationErrorKind::PageTooFar, &page.to_string())
+            }
+            Error::PageTooLarge { page_size, fitting } => Self::invalid_parameter(
+                "page_size",
+                &ValidationErrorKind::PageTooLarge(fitting),
+                &page_size.to_string(),
+            ),
+            error => Self::Domain(error),
+        }
+    }
+}
+
+impl HttpError {
+    /// The error of a request in which one value is wrong, and nothing else. `input` is JSON text.
+    #[must_use]
+    pub fn invalid(loc: Vec<Location>, kind: &ValidationErrorKind, input: &str) -> Self {
+        Self::Invalid(vec![kind.at(loc, input)])
+    }
+
+    /// The error of a request in which one query parameter is wrong, and nothing else. `input` is the text as sent.
+    #[must_use]
+    pub fn invalid_parameter(name: &str, kind: &ValidationErrorKind, input: &str) -> Self {
+        Self::invalid(vec!["query".into(), name.into()], kind, &quote(input))
+    }
+
+    /// HTTP's status code.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self.code() {
+            // Validation has no error code: its answer lists what is wrong instead.
+            None => 422,
+            Some(code) => status(code),
+        }
+    }
+
+    /// The reason for programs; none where the request is not well-formed.
+    #[must_use]
+    pub const fn code(&self) -> Option<ErrorCode> {
+        Some(match self {
+            Self::Invalid(_) => return None,
+            Self::UnsupportedMediaType { .. } => ErrorCode::UnsupportedMediaType,
+            Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::Forbidden { .. } => ErrorCode::Forbidden,
+            Self::Domain(error) => match error {
+                Error::NotFound => ErrorCode::ExecutionNotFound,
+                Error::Rejected(rejection) => match rejection {
+                    Rejection::Transition { .. } | Rejection::NoRetryLeft { .. } => ErrorCode::InvalidStatusTransition,
+                    Rejection::Finished { .. } => ErrorCode::ExecutionFinished,
+                    Rejection::RetryCount { .. } => ErrorCode::InvalidRetryCount,
+                    Rejection::Version { .. } => ErrorCode::PreconditionFailed,
+                },
+                Error::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
+                Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => ErrorCode::PayloadTooLarge,
+                // Made into validation errors where they become HTTP errors.
+                Error::PageOutOfReach { .. } | Error::PageTooLarge { .. } => return None,
+                Error::StoreUnavailable { .. } => ErrorCode::StoreUnavailable,
+                Error::OutcomeUnknown { .. } => ErrorCode::OutcomeUnknown,
+                Error::Internal(_) => ErrorCode::Internal,
+            },
+        })
+    }
+
+    /// The name of the error in the log.
+    #[must_use]
+    pub fn log_name(&self) -> &'static str {
+        self.code().map_or("VALIDATION", WireName::as_str)
+    }
+
+    /// The sentence for people.
+    fn detail(&self) -> String {
+        match self {
+            Self::Invalid(_) | Self::Domain(Error::PageOutOfReach { .. } | Error::PageTooLarge { .. }) => String::new(),
+            Self::UnsupportedMediaType { content_type } => {
+                format!("The body's Content-Type is {content_type:?}: send JSON, as Content-Type: application/json")
+            }
+            Self::BodyTooLarge { size, limit } => {
+                format!("The body has {size} bytes; at most {limit} are allowed")
+            }
+            Self::Forbidden { needed, held } => {
+                let needed = match needed {
+                    Scope::Admin => "admin".to_owned(),
+                    scope => format!("{} or admin", scope.as_str()),
+                };
+                format!("This API key has the scopes {held}; this needs {needed}")
+            }
+            // One text for every missing execution: it must not tell whether another organization has it.
+            Self::Domain(Error::NotFound) => "There is no execution with this id".to_owned(),
+            Self::Domain(Error::Rejected(rejection)) => explain(rejection),
+            Self::Domain(Error::IdempotencyKeyReused) => {
+                "This Idempotency-Key was used before with another body: use a new key for a new request".to_owned()
+            }
+            Self::Domain(Error::RecordTooLarge { size, limit }) => {
+                format!("The execution's record would have {size} bytes; at most {limit} can be stored")
+            }
+            Self::Domain(Error::UpdateTooLarge { size, limit }) => format!(
+                "The record does not hold this update: its fields have {size} bytes, and with what is stored already the \
+                 record would pass {limit} bytes"
+            ),
+            Self::Domain(Error::StoreUnavailable { .. }) => {
+                "The store did not answer in time and nothing was changed: try again".to_owned()
+            }
+            Self::Domain(Error::OutcomeUnknown { .. }) => {
+                "The store's answer was lost, so that this request may have taken effect or not: repeat it with the \
+                 same Idempotency-Key, or read the execution"
+                    .to_owned()
+            }
+            Self::Domain(Error::Internal(_)) => "Internal error: the log has it by its correlation_id".to_owned(),
+        }
+    }
+}
+
+/// HTTP's status code for an error code (contract, "Errors").
+#[must_use]
+pub const fn status(code: ErrorCode) -> u16 {
+    match code {
+        ErrorCode::InvalidStatusTransition | ErrorCode::ExecutionFinished | ErrorCode::InvalidRetryCount => 400,
+        ErrorCode::Forbidden => 403,
+        ErrorCode::ExecutionNotFound => 404,
+        ErrorCode::PreconditionFailed => 412,
+        ErrorCode::PayloadTooLarge => 413,
+        ErrorCode::UnsupportedMediaType => 415,
+        ErrorCode::IdempotencyKeyReused => 422,
+        ErrorCode::Internal => 500,
+        ErrorCode::StoreUnavailable | ErrorCode::OutcomeUnknown => 503,
+    }
+}
+
+/// Why a request was not done.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorResponse {
+    /// A sentence for people.
+    pub detail: String,
+    /// The reason, for programs.
+    pub error_code: ErrorCode,
+    /// The request's name, as in the header `x-correlation-id` and in every log line of the request.
+    pub correlation_id: String,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub timestamp: Timestamp,
+}
+
+impl ErrorResponse {
+    /// The body that tells an error.
+    #[must_use]
+    pub fn new(error: &HttpError, correlation_id: &str, now: Timestamp) -> Self {
+        Self {
+            detail: error.detail(),
+            error_code: error.code().unwrap_or(ErrorCode::Internal),
+            correlation_id: correlation_id.to_owned(),
+            timestamp: now,
+        }
+    }
+
+    /// What a caller reads of an error, for the OpenAPI document.
+    #[cfg(feature = "openapi")]
+    #[must_use]
+    pub fn sample(error: impl Into<HttpError>) -> Self {
+        let now = ratchet_model::samples::time("2026-11-21T18:11:25.061Z");
+        Self::new(&error.into(), "34798563c58f4a1e8517ca5677782d2a", now)
+    }
+}
+
+fn list(statuses: &[Status]) -> String {
+    let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    names.join(", ")
+}
+
+/// Why the state of an execution does not allow a write.
+fn explain(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::Transition { current, requested, allowed_sources } => {
+            let why = if current.is_terminal() {
+                format!("{current} is terminal")
+            } else if current == requested {
+                format!("it is {current} already")
+            } else if allowed_sources.is_empty() {
+                format!("nothing returns to {requested}")
+            } else {
+                format!("{requested} can be entered from: {}", list(allowed_sources))
+            };
+            format!("The status cannot change from {current} to {requested}: {why}")
+        }
+        Rejection::NoRetryLeft { current, retry_count, max_retries } => format!(
+            "The status cannot change from {current} to retrying: {retry_count} of {max_retries} retries are used"
+        ),
+        Rejection::Finished { current, fields } => {
+            format!("The execution is {current} and its result is final: {} cannot change", fields.join(", "))
+        }
+        Rejection::RetryCount { requested, min, max } => {
+            format!("retry_count cannot become {requested}: it must be at least {min} and at most {max} here")
+        }
+        Rejection::Version { current } => {
+            format!("If-Match does not name the execution's present ETag, which is \"{current}\"")
+        }
+    }
+}

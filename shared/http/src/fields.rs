@@ -1,0 +1,284 @@
+//! Reads the fields of a JSON object one by one and collects every validation error on the way.
+
+use ratchet_model::clock::{Timestamp, TimestampError};
+use ratchet_model::json::{self, JsonText, ParsedJson};
+use ratchet_model::wire_name::WireName;
+
+use crate::validation::Validation;
+use crate::validation_error::{Location, ValidationErrorKind};
+
+/// An object whose fields are being read. A field that is absent or null reads as `None`.
+pub struct Fields<'a> {
+    place: Vec<Location>,
+    whole: &'a str,
+    members: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of an object at `place`. `whole` is its text.
+    pub fn new(place: Vec<Location>, whole: &'a str, members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { place, whole, members: members.collect() }
+    }
+
+    /// The fields of a body.
+    #[must_use]
+    pub fn of_body(body: &'a ParsedJson) -> Self {
+        Self::new(vec!["body".into()], body.text(), body.members().into_iter().flatten())
+    }
+
+    fn loc(&self, name: &str) -> Vec<Location> {
+        let mut loc = self.place.clone();
+        loc.push(name.into());
+        loc
+    }
+
+    /// Takes a field's text out: what is left at the end is extra.
+    fn take_text(&mut self, name: &str) -> Option<&'a str> {
+        let index = self.members.iter().position(|(key, _)| *key == name)?;
+        let (_, text) = self.members.remove(index);
+        Some(text)
+    }
+
+    fn take(&mut self, name: &str) -> Option<&'a str> {
+        self.take_text(name).filter(|text| *text != "null")
+    }
+
+    /// A required field; a problem if it is absent. A null is passed on: it has the wrong type.
+    fn take_required(&mut self, name: &str, validation: &mut Validation) -> Option<&'a str> {
+        let text = self.take_text(name);
+        if text.is_none() {
+            validation.add(self.loc(name), &ValidationErrorKind::Missing, self.whole);
+        }
+        text
+    }
+
+    /// Reads `text` with `read`, or notes what is wrong with it.
+    fn read<T>(
+        &self,
+        name: &str,
+        text: Option<&'a str>,
+        validation: &mut Validation,
+        read: impl FnOnce(&'a str) -> Result<T, ValidationErrorKind>,
+    ) -> Option<T> {
+        let text = text?;
+        read(text).map_err(|kind| validation.add(self.loc(name), &kind, text)).ok()
+    }
+
+    /// A string of `min` to `max` characters.
+    pub fn string(&mut self, name: &str, min: usize, max: usize, validation: &mut Validation) -> Option<String> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| read_string(text, min, max))
+    }
+
+    /// A string that must be there.
+    pub fn required_string(
+        &mut self,
+        name: &str,
+        min: usize,
+        max: usize,
+        validation: &mut Validation,
+    ) -> Option<String> {
+        let text = self.take_required(name, validation);
+        self.read(name, text, validation, |text| read_string(text, min, max))
+    }
+
+    /// One of `allowed` by its name.
+    pub fn name<T: WireName>(&mut self, name: &str, allowed: &[T], validation: &mut Validation) -> Option<T> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| read_name(text, allowed))
+    }
+
+    /// One of `allowed`, that must be there.
+    pub fn required_name<T: WireName>(&mut self, name: &str, allowed: &[T], validation: &mut Validation) -> Option<T> {
+        let text = self.take_required(name, validation);
+        self.read(name, text, validation, |text| read_name(text, allowed))
+    }
+
+    /// An integer within bounds, both included. `1.0` is an integer, as in JSON Schema.
+    pub fn integer(&mut self, name: &str, min: i64, max: i64, validation: &mut Validation) -> Option<i64> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| within(read_integer(text)?, min, max))
+    }
+
+    /// A number that is not negative, kept with its digits.
+    pub fn non_negative_number(&mut self, name: &str, validation: &mut Validation) -> Option<JsonText> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| {
+            if !is_number(text) {
+                return Err(ValidationErrorKind::NotANumber);
+            }
+            // By its digits: a double rounds -1e-400 to zero.
+            let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+            let negative = text.starts_with('-') && mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
+            match text.parse::<f64>() {
+                Ok(number) if !number.is_finite() => Err(ValidationErrorKind::NotFinite),
+                Ok(_) if negative => Err(ValidationErrorKind::LessThan(0)),
+                Ok(_) => Ok(JsonText::new_unchecked(text.to_owned())),
+                Err(_) => Err(ValidationErrorKind::NotANumber),
+            }
+        })
+    }
+
+    /// An object of the caller's own, kept exactly.
+    pub fn object(&mut self, name: &str, validation: &mut Validation) -> Option<JsonText> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| {
+            if text.starts_with('{') {
+                Ok(JsonText::new_unchecked(text.to_owned()))
+            } else {
+                Err(ValidationErrorKind::NotAnObject)
+            }
+        })
+    }
+
+    /// A date and time with a zone.
+    pub fn time(&mut self, name: &str, validation: &mut Validation) -> Option<Timestamp> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| read_time(&json::string(text).ok_or(ValidationErrorKind::NotATime)?))
+    }
+
+    /// A part with fields of its own: `read` reads them, and what it leaves is extra.
+    pub fn nested(
+        &mut self,
+        name: &str,
+        validation: &mut Validation,
+        read: impl FnOnce(&mut Fields<'_>, &mut Validation),
+    ) {
+        let Some(text) = self.take(name) else { return };
+        let Some(document) = json::parse(text).ok() else { return };
+        if let Some(members) = document.members() {
+            let mut fields = Fields::new(self.loc(name), document.text(), members);
+            read(&mut fields, validation);
+            fields.finish(validation);
+        } else {
+            validation.add(self.loc(name), &ValidationErrorKind::NotAModel, text);
+        }
+    }
+
+    /// Notes every field that nobody read: a mistyped field must not be lost in silence.
+    pub fn finish(self, validation: &mut Validation) {
+        for (name, text) in &self.members {
+            validation.add(self.loc(name), &ValidationErrorKind::Extra, text);
+        }
+    }
+}
+
+/// Reads a string of `min` to `max` characters.
+///
+/// # Errors
+///
+/// Which of it the text is not.
+pub fn read_string(text: &str, min: usize, max: usize) -> Result<String, ValidationErrorKind> {
+    let value = json::string(text).ok_or(ValidationErrorKind::NotAString)?;
+    let length = value.chars().count();
+    if length < min {
+        Err(ValidationErrorKind::TooShort(min))
+    } else if length > max {
+        Err(ValidationErrorKind::TooLong(max))
+    } else {
+        Ok(value.into_owned())
+    }
+}
+
+fn read_name<T: WireName>(text: &str, allowed: &[T]) -> Result<T, ValidationErrorKind> {
+    json::string(text)
+        .and_then(|name| allowed.iter().copied().find(|value| value.as_str() == name))
+        .ok_or_else(|| ValidationErrorKind::not_one_of(allowed))
+}
+
+/// Reads an RFC 3339 date and time.
+///
+/// # Errors
+///
+/// Which mistake it has.
+pub fn read_time(text: &str) -> Result<Timestamp, ValidationErrorKind> {
+    Timestamp::parse(text).map_err(|error| match error {
+        TimestampError::NoZone => ValidationErrorKind::TimeWithoutZone,
+        TimestampError::Malformed => ValidationErrorKind::MalformedTime,
+    })
+}
+
+/// Checks an integer's bounds, both included.
+///
+/// # Errors
+///
+/// The bound that it passes.
+pub fn within(value: i64, min: i64, max: i64) -> Result<i64, ValidationErrorKind> {
+    if value < min {
+        Err(ValidationErrorKind::LessThan(min))
+    } else if value > max {
+        Err(ValidationErrorKind::GreaterThan(max))
+    } else {
+        Ok(value)
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+/// Reads the integer that a JSON number stands for, exactly; beyond `i64` it is the nearest end of `i64`.
+fn read_integer(text: &str) -> Result<i64, ValidationErrorKind> {
+    if !is_number(text) {
+        return Err(ValidationErrorKind::NotAnInteger);
+    }
+    if let Ok(value) = text.parse() {
+        return Ok(value);
+    }
+    let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
+    }
+    // An exponent too long for i64 is as good as its ends: the number is then huge, or a tiny fraction.
+    let exponent =
+        exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 });
+    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / 4);
+    let scale = exponent.saturating_sub(length(fraction)).saturating_add(length(digits) - length(significant));
+    if scale < 0 {
+        return Err(ValidationErrorKind::Fraction);
+    }
+    let huge = if negative { i64::MIN } else { i64::MAX };
+    let value = u32::try_from(scale)
+        .ok()
+        .and_then(|scale| 10i64.checked_pow(scale))
+        .and_then(|factor| significant.parse::<i64>().ok()?.checked_mul(factor));
+    Ok(value.map_or(huge, |value| if negative { -value } else { value }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_is_read_exactly_in_every_notation() {
+        for (text, value) in [
+            ("0", Ok(0)),
+            ("-0", Ok(0)),
+            ("-0.0e5", Ok(0)),
+            ("17", Ok(17)),
+            ("1.0", Ok(1)),
+            ("1.50e1", Ok(15)),
+            ("1e2", Ok(100)),
+            ("-12e1", Ok(-120)),
+            ("100e-2", Ok(1)),
+            ("0.00e999999999999999999999", Ok(0)),
+            ("9007199254740991", Ok(9_007_199_254_740_991)),
+            ("1e300", Ok(i64::MAX)),
+            ("-1e99999999999999999999", Ok(i64::MIN)),
+            ("1.5", Err(ValidationErrorKind::Fraction)),
+            ("1.0000000000000000000000001", Err(ValidationErrorKind::Fraction)),
+            ("1e-99999999999999999999", Err(ValidationErrorKind::Fraction)),
+            ("123456789012345678901234567890", Ok(i64::MAX)),
+            ("true", Err(ValidationErrorKind::NotAnInteger)),
+            ("\"1\"", Err(ValidationErrorKind::NotAnInteger)),
+            ("[1]", Err(ValidationErrorKind::NotAnInteger)),
+        ] {
+            assert_eq!(read_integer(text), value, "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The grammar of request headers: entity tags and media types.
+
+/// An entity tag (RFC 9110, 8.8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntityTag<'a> {
+    /// Whether it is a weak one: `W/"..."`.
+    pub weak: bool,
+    /// What stands between the quotes.
+    pub opaque: &'a str,
+}
+
+/// Reads a list of entity tags; `None` if it is none. What stands between the quotes may be anything but quotes, commas
+/// included.
+#[must_use]
+pub fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
+    let mut tags = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |rest| (true, rest));
+        let (opaque, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        tags.push(EntityTag { weak, opaque });
+        let after = after.trim_start();
+        if after.is_empty() {
+            return Some(tags);
+        }
+        rest = after.strip_prefix(',')?.trim_start();
+    }
+}
+
+/// `application/json` or `*+json`, in UTF-8 if it says a charset.
+#[must_use]
+pub fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let json = media_type == "application/json"
+        || media_type.split_once('/').is_some_and(|(kind, subtype)| {
+            !kind.is_empty() && subtype.len() > "+json".len() && subtype.ends_with("+json")
+        });
+    json && parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let charset = value.trim().trim_matches('"');
+            charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+        }
+        _ => true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_by_its_content_type() {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/merge-patch+json",
+            "application/json; profile=x",
+        ] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in ["text/plain", "", "application/json; charset=latin1", "application/jsonx", "+json", "a/+json"] {
+            assert!(!is_json(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_entity_tags_is_read_with_whatever_stands_in_the_quotes() {
+        let tag = |weak: bool, opaque: &'static str| EntityTag { weak, opaque };
+        for (text, tags) in [
+            ("\"7\"", Some(vec![tag(false, "7")])),
+            (" W/\"7\" , \"a,b\",\"\" ", Some(vec![tag(true, "7"), tag(false, "a,b"), tag(false, "")])),
+            ("", None),
+            ("7", None),
+            ("\"7", None),
+            ("\"7\" \"8\"", None),
+            ("\"7\",", None),
+            ("w/\"7\"", None),
+            ("*, \"7\"", None),
+        ] {
+            assert_eq!(entity_tags(text), tags, "{text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What several operations have in common in the OpenAPI document: their headers, and how they refuse.
+//!
+//! No request is read by these types: readers report everything that is wrong at once, and keep objects exact. Here stands
+//! what they do, in OpenAPI's terms.
+
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::limits::{
+    MAX_BODY, MAX_ERROR_MESSAGE, MAX_IDEMPOTENCY_KEY, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RECORD, MAX_RETRIES,
+    MAX_TIMEOUT_SECONDS,
+};
+use ratchet_model::scope::{Scope, Scopes};
+use serde::Serialize;
+use utoipa::{IntoParams, ToResponse, ToSchema};
+
+use crate::error::{ErrorResponse, HttpError};
+use crate::validation_error::ValidationErrors;
+
+// The attributes of schemas take literals alone for bounds. This is what keeps them equal to the bounds that the readers
+// check; defaults and examples are made from the constants themselves.
+const _: () = assert!(
+    MAX_NAME == 256
+        && MAX_TIMEOUT_SECONDS == 604_800
+        && MAX_RETRIES == 100
+        && MAX_ERROR_MESSAGE == 8_192
+        && MAX_IDEMPOTENCY_KEY == 255
+        && MAX_PAGE_SIZE == 100
+        && MAX_INTEGER == 9_007_199_254_740_991
+        && MAX_BODY == 1_048_576
+);
+
+/// What the holder of a key with the scopes `held` is told where `needed` is missing.
+#[must_use]
+pub fn forbidden(needed: Scope, held: &str) -> ErrorResponse {
+    ErrorResponse::sample(HttpError::Forbidden { needed, held: Scopes::parse(held).unwrap_or_default() })
+}
+
+/// What is told of an Idempotency-Key that came before with another body.
+#[must_use]
+pub fn key_reused() -> ErrorResponse {
+    ErrorResponse::sample(Error::IdempotencyKeyReused)
+}
+
+/// What API Gateway says where it answers by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GatewayMessage {
+    /// A few words.
+    pub message: String,
+}
+
+/// The service's own answer, or API Gateway's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ErrorOrGatewayMessage {
+    /// The service's.
+    Error(ErrorResponse),
+    /// API Gateway's.
+    GatewayMessage(GatewayMessage),
+}
+
+/// What is wrong with the request, or that its Idempotency-Key is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum InvalidOrKeyReused {
+    /// The request is not well-formed.
+    ValidationErrors(ValidationErrors),
+    /// `IDEMPOTENCY_KEY_REUSED`.
+    Error(ErrorResponse),
+}
+
+/// The execution in the path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ExecutionPath {
+    /// The execution's id, a UUID. Any other text is answered 404, as an id that does not exist.
+    pub execution_id: String,
+}
+
+/// The name of the request.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct CorrelationHeader {
+    /// The caller's name for the request: it comes back in the same header and in errors, and is in every log line of
+    /// the request. It has 1 to 128 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`. Any other is not refused: API Gateway's
+    /// id of the request takes its place, as where there is none.
+    #[param(rename = "x-correlation-id", value_type = String, required = false)]
+    pub correlation_id: Option<String>,
+}
+
+/// The key by which a write can be repeated.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IdempotencyHeader {
+    /// Makes the request safe to repeat, for at least 24 hours: a repeat with the same key and body writes nothing and
+    /// is answered as the success that the first was, marked by `Idempotency-Replayed`. The same key with another body
+    /// is refused. A key counts within its organization, operation and execution.
+    #[param(
+        rename = "Idempotency-Key",
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[\x21-\x7e]+$"
+    )]
+    pub idempotency_key: Option<String>,
+}
+
+/// The version that a write is meant for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfMatchHeader {
+    /// One or more `ETag`s such as `"2"`, or `*`: the write is done only if the execution has one of them.
+    #[param(
+        rename = "If-Match",
+        value_type = String,
+        required = false,
+        // Tags of visible ASCII: HTTP has others, and this service gives out none of them.
+        pattern = r#"^(\*|(W/)?"[ !#-~]*"( *, *(W/)?"[ !#-~]*")*)$"#,
+        example = "\"2\""
+    )]
+    pub if_match: Option<String>,
+}
+
+/// There is no `x-api-key` in the request. API Gateway's own answer.
+#[derive(Debug, ToResponse)]
+#[response(example = json!({ "message": "Unauthorized" }))]
+pub struct Unauthorized(pub GatewayMessage);
+
+/// The key is unknown or revoked (API Gateway's own answer), or has not the scope `read`.
+#[derive(Debug, ToResponse)]
+#[response(examples(
+    ("unknown key" = (value = json!({ "message": "Forbidden" }))),
+    ("scope" = (value = json!(forbidden(Scope::Read, "write"))))
+))]
+pub struct MayNotRead(pub ErrorOrGatewayMessage);
+
+/// The key is unknown or revoked (API Gateway's own answer), or has not the scope `write`.
+#[derive(Debug, ToResponse)]
+#[response(examples(
+    ("unknown key" = (value = json!({ "message": "Forbidden" }))),
+    ("scope" = (value = json!(forbidden(Scope::Write, "read"))))
+))]
+pub struct MayNotWrite(pub ErrorOrGatewayMessage);
+
+/// There is no such execution in the key's organization.
+#[derive(Debug, ToResponse)]
+#[response(example = json!(ErrorResponse::sample(Error::NotFound)))]
+pub struct ExecutionNotFound(pub ErrorResponse);
+
+/// The execution has another `ETag` than If-Match asks for. Nothing was written.
+#[derive(Debug, ToResponse)]
+#[response(example = json!(ErrorResponse::sample(Error::Rejected(Rejection::Version { current: 2 }))))]
+pub struct PreconditionFailed(pub ErrorResponse);
+
+/// The body has more than 1 MiB, or the record would have more than 400 KB. From 10 MB on it is API Gateway's own
+/// answer.
+#[derive(Debug, ToResponse)]
+#[response(examples(
+    ("body" = (value = json!(ErrorResponse::sample(HttpError::BodyTooLarge { size: 1_048_658, limit: MAX_BODY })))),
+    ("record" = (value = json!(ErrorResponse::sample(Error::RecordTooLarge { size: 420_289, limit: MAX_RECORD })))),
+    ("update" = (value = json!(ErrorResponse::sample(Error::UpdateTooLarge { size: 420_013, limit: MAX_RECORD })))),
+    ("API Gateway" = (value = json!({ "message": "Request Entity Too Large" })))
+))]
+pub struct PayloadTooLarge(pub ErrorOrGatewayMessage);
+
+/// The body is not JSON by its Content-Type. `application/json` and `*+json` are, in UTF-8; so is a body without one.
+#[derive(Debug, ToResponse)]
+#[response(example = json!(ErrorResponse::sample(HttpError::UnsupportedMediaType {
+    content_type: "application/x-www-form-urlencoded".to_owned()
+})))]
+pub struct UnsupportedMediaType(pub ErrorResponse);
+
+/// More requests than the API lets through. API Gateway's own answer; try again later.
+#[derive(Debug, ToResponse)]
+#[response(example = json!({ "message": "Too Many Requests" }))]
+pub struct TooManyRequests(pub GatewayMessage);
+
+/// A bug, or API Gateway's own answer where a function or the authorizer failed.
+#[derive(Debug, ToResponse)]
+#[response(examples(
+    ("bug" = (value = json!(ErrorResponse::sample(Error::internal(""))))),
+    ("API Gateway" = (value = json!({ "message": "Internal Server Error" })))
+))]
+pub struct InternalError(pub ErrorOrGatewayMessage);
+
+/// The store did not answer in time; try again. Or API Gateway's own answer where a function did not.
+#[derive(Debug, ToResponse)]
+#[response(
+    headers(
+        ("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")
+    ),
+    examples(
+        ("store" = (value = json!(ErrorResponse::sample(Error::StoreUnavailable { reason: String::new() })))),
+        ("API Gateway" = (value = json!({ "message": "Service Unavailable" })))
+    )
+)]
+pub struct ReadUnavailable(pub ErrorOrGatewayMessage);
+
+/// The store did not answer in time. With `STORE_UNAVAILABLE` nothing was changed; with `OUTCOME_UNKNOWN`, and with API
+/// Gateway's own answer, the write may have taken effect: repeat it with its Idempotency-Key.
+#[derive(Debug, ToResponse)]
+#[response(
+    headers(
+        ("Retry-After" = u32, description = "After how many seconds to try again. Not in API Gateway's own answer.")
+    ),
+    examples(
+        ("store" = (value = json!(ErrorResponse::sample(Error::StoreUnavailable { reason: String::new() })))),
+        ("outcome unknown" = (value = json!(ErrorResponse::sample(Error::OutcomeUnknown { reason: String::new() })))),
+        ("API Gateway" = (value = json!({ "message": "Service Unavailable" })))
+    )
+)]
+pub struct WriteUnavailable(pub ErrorOrGatewayMessage);

@@ -1,0 +1,23 @@
+//! What an operation is called, where it is found, and who may call it: said once, in the function's crate.
+
+use ratchet_model::scope::Scope;
+
+/// One operation of the API. The route table, the OpenAPI document, the scope check and the tests read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// The name of the function, of its folder and of the operation: `<verb>_<resource>`.
+    pub name: &'static str,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The whole path, with parameters in braces.
+    pub path: &'static str,
+    /// The scope without which a key may not call it. A handler may ask for more.
+    pub scope: Scope,
+}
+
+impl std::fmt::Display for Operation {
+    /// As API Gateway writes a route: `GET /api/v1/flows/executions`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.method, self.path)
+    }
+}

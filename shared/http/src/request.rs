@@ -1,0 +1,207 @@
+//! From an HTTP request to one that can be trusted: who calls, with what, and everything that is wrong with it at once.
+
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+use ratchet_model::caller::Caller;
+use ratchet_model::change::{IfMatch, WriteOptions};
+use ratchet_model::error::Error;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::idempotency::IdempotencyKey;
+use ratchet_model::json::{self, ParsedJson};
+use ratchet_model::limits::{MAX_BODY, MAX_IDEMPOTENCY_KEY};
+use ratchet_model::scope::Scope;
+
+use crate::error::HttpError;
+use crate::headers::{entity_tags, is_json};
+use crate::operation::Operation;
+use crate::validation::Validation;
+use crate::validation_error::{Location, ValidationErrorKind};
+
+/// A header's value. API Gateway joins repeated ones with a comma.
+#[must_use]
+pub fn header<'a>(http: &'a lambda_http::Request, name: &str) -> Option<&'a str> {
+    // Not `HeaderValue::to_str`: it refuses what is not ASCII, and a caller is told of that instead of being served
+    // without the header.
+    std::str::from_utf8(http.headers().get(name)?.as_bytes()).ok()
+}
+
+/// API Gateway's id of the request.
+#[must_use]
+pub fn request_id(http: &lambda_http::Request) -> Option<&str> {
+    match http.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => context.request_id.as_deref(),
+        // Of other sources, which this build does not read.
+        _ => None,
+    }
+}
+
+/// What the authorizer said of the caller under this name; nothing where the route has no authorizer.
+#[must_use]
+pub fn authorizer<'a>(http: &'a lambda_http::Request, name: &str) -> Option<&'a str> {
+    http.request_context_ref()?.authorizer()?.fields.get(name)?.as_str()
+}
+
+/// A request by a known caller.
+#[derive(Debug)]
+pub struct Request {
+    /// Who calls.
+    pub caller: Caller,
+    operation: &'static Operation,
+    http: lambda_http::Request,
+}
+
+impl Request {
+    /// Wraps an HTTP request whose caller the authorizer has named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Internal`] where the event has no authorizer context.
+    pub fn new(operation: &'static Operation, http: lambda_http::Request) -> Result<Self, Error> {
+        Ok(Self { caller: Caller::from_context(|name| authorizer(&http, name))?, operation, http })
+    }
+
+    /// Refuses a key whose scopes do not cover `scope`.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Forbidden`], which names the scope that is missing.
+    pub fn require(&self, scope: Scope) -> Result<(), HttpError> {
+        let held = self.caller.scopes;
+        if held.allow(scope) { Ok(()) } else { Err(HttpError::Forbidden { needed: scope, held }) }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.http, name)
+    }
+
+    /// The query's parameters, decoded, in order.
+    #[must_use]
+    pub fn query(&self) -> Vec<(String, String)> {
+        form_urlencoded::parse(self.http.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+    }
+
+    /// The execution that the path names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a text that no execution can have as its id: it is as missing as any other.
+    pub fn execution_id(&self) -> Result<ExecutionId, Error> {
+        let id = self.http.path_parameters_ref().and_then(|parameters| parameters.first("execution_id"));
+        id.and_then(ExecutionId::parse).ok_or(Error::NotFound)
+    }
+
+    /// Whether the caller asked for an answer without a body (`Prefer: return=minimal`, RFC 7240).
+    #[must_use]
+    pub fn prefers_minimal(&self) -> bool {
+        let preferences = self.header("prefer").unwrap_or_default();
+        preferences.split([',', ';']).any(|preference| {
+            let mut parts = preference.splitn(2, '=').map(|part| part.trim().trim_matches('"'));
+            let name = parts.next().unwrap_or_default();
+            let value = parts.next().unwrap_or_default();
+            name.eq_ignore_ascii_case("return") && value.eq_ignore_ascii_case("minimal")
+        })
+    }
+
+    /// Whether If-None-Match names this tag, by weak comparison as RFC 9110 asks.
+    #[must_use]
+    pub fn none_match(&self, etag: &str) -> bool {
+        let tags = self.header("if-none-match").unwrap_or_default();
+        // A header that is no list of tags names nothing: the caller gets the record.
+        tags.trim() == "*" || entity_tags(tags).into_iter().flatten().any(|tag| etag.trim_matches('"') == tag.opaque)
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::BodyTooLarge`], [`HttpError::UnsupportedMediaType`], or what is wrong with the text.
+    pub fn json(&self) -> Result<ParsedJson, HttpError> {
+        let bytes: &[u8] = self.http.body();
+        if bytes.len() > MAX_BODY {
+            return Err(HttpError::BodyTooLarge { size: bytes.len(), limit: MAX_BODY });
+        }
+        // Without a body there is nothing that could be of another type; an empty header says nothing.
+        let content_type = self.header("content-type").filter(|content_type| !content_type.trim().is_empty());
+        if let Some(content_type) = content_type.filter(|content_type| !bytes.is_empty() && !is_json(content_type)) {
+            let content_type = content_type.chars().take(128).collect();
+            return Err(HttpError::UnsupportedMediaType { content_type });
+        }
+        let body = || Location::from("body");
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let position = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+                let loc = vec![body(), Location::Offset(position.chars().count() as u64)];
+                return Err(HttpError::invalid(loc, &ValidationErrorKind::NotJson("Invalid UTF-8"), "{}"));
+            }
+        };
+        if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
+            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::Missing, "null"));
+        }
+        let document = json::parse(text).map_err(|error| {
+            let place = match (error.reason, error.member) {
+                (json::TOO_DEEP, Some(member)) => Location::Name(member),
+                _ => Location::Offset(error.position as u64),
+            };
+            HttpError::invalid(vec![body(), place], &ValidationErrorKind::NotJson(error.reason), "{}")
+        })?;
+        if document.members().is_none() {
+            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::NotAModel, document.text()));
+        }
+        Ok(document)
+    }
+
+    /// Reads If-Match and Idempotency-Key, the latter together with the body it stands for.
+    pub fn write_options(&self, body: &ParsedJson, validation: &mut Validation) -> WriteOptions {
+        WriteOptions { idempotency_key: self.idempotency_key(body, validation), if_match: self.if_match(validation) }
+    }
+
+    /// Reads the Idempotency-Key together with the body that it stands for.
+    pub fn idempotency_key(&self, body: &ParsedJson, validation: &mut Validation) -> Option<IdempotencyKey> {
+        self.idempotency_key_text(validation).map(|key| IdempotencyKey::new(self.operation.name, key, body))
+    }
+
+    fn idempotency_key_text(&self, validation: &mut Validation) -> Option<&str> {
+        const NAME: &str = "idempotency-key";
+        let key = self.header(NAME)?;
+        let kind = if key.is_empty() {
+            ValidationErrorKind::TooShort(1)
+        } else if key.chars().count() > MAX_IDEMPOTENCY_KEY {
+            ValidationErrorKind::TooLong(MAX_IDEMPOTENCY_KEY)
+        } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(key);
+        } else {
+            ValidationErrorKind::Pattern("visible ASCII characters, without spaces")
+        };
+        validation.add_text("header", NAME, &kind, key);
+        None
+    }
+
+    fn if_match(&self, validation: &mut Validation) -> Option<IfMatch> {
+        const NAME: &str = "if-match";
+        let tags = self.header(NAME)?;
+        if tags.trim() == "*" {
+            return Some(IfMatch::Any);
+        }
+        let Some(list) = entity_tags(tags) else {
+            validation.add_text(
+                "header",
+                NAME,
+                &ValidationErrorKind::Pattern("* or entity tags in quotes, such as \"7\""),
+                tags,
+            );
+            return None;
+        };
+        let mut versions: Vec<i64> = list
+            .into_iter()
+            // A weak tag never matches here (RFC 9110, 13.1.1), nor does one in another spelling than ours.
+            .filter(|tag| !tag.weak)
+            .filter_map(|tag| tag.opaque.parse().ok().filter(|version: &i64| version.to_string() == tag.opaque))
+            .collect();
+        // More than a condition can list; nobody has that many versions of one record at hand.
+        versions.truncate(50);
+        Some(IfMatch::Versions(versions))
+    }
+}

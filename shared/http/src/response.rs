@@ -1,0 +1,107 @@
+//! Answers as API Gateway takes them.
+
+use std::collections::BTreeMap;
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use lambda_http::{Body, IntoResponse};
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::Error;
+use serde::Serialize;
+
+use crate::error::{ErrorResponse, HttpError};
+use crate::validation_error::ValidationErrors;
+
+/// After how many seconds a caller may try again where the store is away.
+const RETRY_AFTER: &str = "1";
+
+/// An answer. The body, where there is one, is text.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// HTTP's status code.
+    pub status_code: u16,
+    /// The headers, names in lower case.
+    pub headers: BTreeMap<&'static str, String>,
+    /// The body; absent where the answer has none.
+    pub body: Option<String>,
+}
+
+impl Response {
+    fn new(status_code: u16) -> Self {
+        Self { status_code, headers: BTreeMap::new(), body: None }
+    }
+
+    /// 200 with a body.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Internal`] where a stored text is damaged.
+    pub fn ok<T: Serialize>(body: &T) -> Result<Self, Error> {
+        let body = serde_json::to_string(body).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Self { body: Some(body), ..Self::new(200) }.header("content-type", "application/json"))
+    }
+
+    /// 204: done, and the caller did not want the record back.
+    #[must_use]
+    pub fn minimal() -> Self {
+        Self::new(204).header("preference-applied", "return=minimal")
+    }
+
+    /// 304: the caller has the record already.
+    #[must_use]
+    pub fn not_modified() -> Self {
+        Self::new(304)
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// With the validator of the record's version.
+    #[must_use]
+    pub fn etag(self, etag: String) -> Self {
+        self.header("etag", etag)
+    }
+
+    /// With the sign that nothing was written, because it had been before.
+    #[must_use]
+    pub fn replayed(self, replayed: bool) -> Self {
+        if replayed { self.header("idempotency-replayed", "true") } else { self }
+    }
+
+    /// The answer to a request that was not done (contract, "Errors").
+    #[must_use]
+    pub fn error(error: HttpError, correlation_id: &str, now: Timestamp) -> Self {
+        let status = error.status();
+        let body = match error {
+            HttpError::Invalid(detail) => serde_json::to_string(&ValidationErrors { detail }),
+            error => serde_json::to_string(&ErrorResponse::new(&error, correlation_id, now)),
+        };
+        let mut response = Self::new(status).header("content-type", "application/json");
+        // These bodies hold strings and checked JSON alone.
+        response.body = Some(body.unwrap_or_else(|_| r#"{"detail":"Internal error"}"#.to_owned()));
+        if status == 503 {
+            response = response.header("retry-after", RETRY_AFTER);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Response {
+    // By hand, and not by lambda_http's conversion of an `http::Response<String>`: that one decodes each body once more, for
+    // charsets that this service does not have, and weighs 190 KB in every function (docs/adr/0002).
+    fn into_response(self) -> Pin<Box<dyn Future<Output = lambda_http::Response<Body>> + Send>> {
+        let mut http = lambda_http::Response::new(self.body.map_or(Body::Empty, Body::Text));
+        *http.status_mut() = StatusCode::from_u16(self.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                http.headers_mut().insert(HeaderName::from_static(name), value);
+            }
+        }
+        Box::pin(ready(http))
+    }
+}

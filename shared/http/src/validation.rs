@@ -1,0 +1,54 @@
+//! Collects everything that is wrong with a request, so that one answer says it all.
+
+use ratchet_model::error::Error;
+
+use crate::error::HttpError;
+use crate::validation_error::{Location, ValidationError, ValidationErrorKind, quote};
+
+/// Errors beyond this many are counted and not listed: an answer must stay below what Lambda can return.
+const MAX_LISTED: usize = 1_000;
+
+/// Collects the validation errors of one request.
+#[derive(Debug, Default)]
+pub struct Validation {
+    errors: Vec<ValidationError>,
+    unlisted: usize,
+}
+
+impl Validation {
+    /// Adds an error of a value of the body, or of a part of it. `input` is JSON text.
+    pub fn add(&mut self, loc: Vec<Location>, kind: &ValidationErrorKind, input: &str) {
+        if self.errors.len() >= MAX_LISTED {
+            self.unlisted += 1;
+            return;
+        }
+        self.errors.push(kind.at(loc, input));
+    }
+
+    /// Adds an error of a query parameter or a header. `input` is the text as sent.
+    pub fn add_text(&mut self, place: &str, name: &str, kind: &ValidationErrorKind, input: &str) {
+        self.add(vec![place.into(), name.into()], kind, &quote(input));
+    }
+
+    /// Ends the collecting.
+    ///
+    /// # Errors
+    ///
+    /// All the errors, if there is one.
+    pub fn finish(mut self) -> Result<(), HttpError> {
+        if self.unlisted > 0 {
+            self.errors.push(ValidationErrorKind::More(self.unlisted).at(vec!["body".into()], "null"));
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(HttpError::Invalid(self.errors)) }
+    }
+
+    /// Ends the collecting where fields are required: their values, each of which was read or is among the errors.
+    ///
+    /// # Errors
+    ///
+    /// All the errors, if there is one.
+    pub fn require<T>(self, value: Option<T>) -> Result<T, HttpError> {
+        self.finish()?;
+        value.ok_or_else(|| Error::internal("a required field is neither read nor reported").into())
+    }
+}

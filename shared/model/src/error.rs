@@ -1,0 +1,138 @@
+//! What can go wrong, in the terms of the domain. Nothing here knows HTTP: `ratchet_http::error` maps each error to its
+//! answer.
+
+use crate::status::Status;
+
+/// Why a domain operation was not done.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no such execution in the caller's organization.
+    NotFound,
+    /// The execution's state does not allow the write; nothing was written.
+    Rejected(Rejection),
+    /// The Idempotency-Key was used before with another body.
+    IdempotencyKeyReused,
+    /// The record that would be created is larger than an item may be.
+    RecordTooLarge {
+        /// The whole record's size, in bytes.
+        size: usize,
+        /// How many bytes it may have.
+        limit: usize,
+    },
+    /// The fields of an update, together with what the record already holds, are larger than an item may be.
+    UpdateTooLarge {
+        /// The fields' own size, in bytes: the record's is not known without another request.
+        size: usize,
+        /// How many bytes the record may have.
+        limit: usize,
+    },
+    /// A numbered page that only a walk by cursor reaches.
+    PageOutOfReach {
+        /// Its number.
+        page: u64,
+    },
+    /// A numbered page whose records do not fit into one answer.
+    PageTooLarge {
+        /// How many records were asked for.
+        page_size: usize,
+        /// How many would fit.
+        fitting: usize,
+    },
+    /// The store did not answer in time, or throttled; nothing was written.
+    StoreUnavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// The store's answer did not arrive and cannot be had in time: the write may have been applied, or may still be.
+    OutcomeUnknown {
+        /// For the log.
+        reason: String,
+    },
+    /// A bug. The text goes into the log and never into an answer.
+    Internal(String),
+}
+
+impl Error {
+    /// A bug, described for the log.
+    pub fn internal(description: impl Into<String>) -> Self {
+        Self::Internal(description.into())
+    }
+}
+
+impl std::fmt::Display for Error {
+    /// For operators and logs; what callers read is written where their answers are.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound => formatter.write_str("no such execution"),
+            Self::Rejected(_) => formatter.write_str("the execution's state does not allow the write"),
+            Self::IdempotencyKeyReused => formatter.write_str("the Idempotency-Key was used with another body"),
+            Self::RecordTooLarge { size, limit } => write!(formatter, "a record of {size} bytes, of at most {limit}"),
+            Self::UpdateTooLarge { size, limit } => {
+                write!(formatter, "{size} bytes of fields for a record of at most {limit}")
+            }
+            Self::PageOutOfReach { page } => write!(formatter, "page {page} is out of reach"),
+            Self::PageTooLarge { page_size, fitting } => {
+                write!(formatter, "of {page_size} records {fitting} fit into an answer")
+            }
+            Self::StoreUnavailable { reason } | Self::OutcomeUnknown { reason } | Self::Internal(reason) => {
+                formatter.write_str(reason)
+            }
+        }
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Internal(format!("no random numbers: {error}"))
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Why the state of an execution does not allow a write. Carries what the loser needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// The table of transitions does not allow it.
+    Transition {
+        /// The status that the execution has.
+        current: Status,
+        /// The status that was asked for.
+        requested: Status,
+        /// The statuses from which this operation could have entered it.
+        allowed_sources: &'static [Status],
+    },
+    /// `retrying` was asked for and no retry is left.
+    NoRetryLeft {
+        /// The status that the execution has.
+        current: Status,
+        /// How often it was retried.
+        retry_count: i64,
+        /// How often it may be.
+        max_retries: i64,
+    },
+    /// A frozen field after a terminal status.
+    Finished {
+        /// The terminal status.
+        current: Status,
+        /// The fields of the request that are frozen.
+        fields: Vec<&'static str>,
+    },
+    /// `retry_count` would fall or pass `max_retries`.
+    RetryCount {
+        /// What was sent.
+        requested: i64,
+        /// The least that would be allowed.
+        min: i64,
+        /// `max_retries`.
+        max: i64,
+    },
+    /// If-Match names another version.
+    Version {
+        /// The version that the record has.
+        current: i64,
+    },
+}

@@ -1,0 +1,245 @@
+//! The record of one execution (contract, "The record"), and the lists of names in it.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::id::{ExecutionId, KeyId, OrganizationId};
+use crate::json::JsonText;
+use crate::status::Status;
+use crate::wire_name::{self, WireName};
+
+/// What set an execution off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "lowercase"))]
+pub enum TriggerType {
+    /// A person.
+    Manual,
+    /// An event somewhere.
+    Event,
+    /// The clock.
+    Scheduled,
+    /// A call of an API.
+    Api,
+    /// A webhook.
+    Webhook,
+    /// A test.
+    Test,
+}
+
+impl WireName for TriggerType {
+    const ALL: &'static [Self] = &[Self::Manual, Self::Event, Self::Scheduled, Self::Api, Self::Webhook, Self::Test];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Event => "event",
+            Self::Scheduled => "scheduled",
+            Self::Api => "api",
+            Self::Webhook => "webhook",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// How urgent an execution is. The service keeps it; whoever runs the execution acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "lowercase"))]
+pub enum Priority {
+    /// Can wait.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before the normal ones.
+    High,
+    /// Now.
+    Urgent,
+}
+
+impl WireName for Priority {
+    const ALL: &'static [Self] = &[Self::Low, Self::Normal, Self::High, Self::Urgent];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Urgent => "urgent",
+        }
+    }
+}
+
+/// A part of an execution's work. No operation reports steps yet, so there is none in any answer; when there are, these
+/// are their fields.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Step {
+    /// The step's id.
+    pub step_id: Option<String>,
+    /// Its name.
+    pub step_name: Option<String>,
+    /// Its kind.
+    pub step_type: Option<String>,
+    /// The tool that it calls.
+    pub tool_name: Option<String>,
+    /// Where it stands.
+    pub status: Option<Status>,
+    /// What went into it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
+    pub input_data: Option<JsonText>,
+    /// What came out of it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
+    pub output_data: Option<JsonText>,
+    /// What went wrong, for people.
+    pub error_message: Option<String>,
+    /// When it started.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub completed_at: Option<Timestamp>,
+    /// How long it took, in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    pub duration_ms: Option<i64>,
+    /// How often it was retried.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    pub retry_count: Option<i64>,
+    /// Whatever the writer wants to find again.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
+    pub metadata: Option<JsonText>,
+}
+
+/// One run of a flow by an agent, as the API shows it. The order of the fields is the order in the answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "One run of a flow by an agent."))]
+pub struct Execution {
+    /// UUID, made by the service.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid"))]
+    pub id: ExecutionId,
+    /// The flow that runs.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
+    pub flow_id: String,
+    /// The agent that runs it; `unassigned` where the caller named none.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
+    pub agent_id: String,
+    /// The organization of the API key that made it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub organization_id: OrganizationId,
+    /// Counts the executions of this flow in this organization. Gaps are possible, repeats are not.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub execution_number: i64,
+    /// What set it off.
+    #[serde(serialize_with = "wire_name::serialize")]
+    pub trigger_type: TriggerType,
+    /// What came with the trigger; comes back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub trigger_data: JsonText,
+    /// The inputs of the flow; come back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub variables: JsonText,
+    /// How urgent it is.
+    #[serde(serialize_with = "wire_name::serialize")]
+    pub priority: Priority,
+    /// Where it stands.
+    pub status: Status,
+    /// When it first ran; until then, when it was accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub started_at: Timestamp,
+    /// When it ended; set by the service on entering a terminal status unless the writer gives it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required))]
+    pub completed_at: Option<Timestamp>,
+    /// `completed_at - started_at` in milliseconds, unless the writer gave another value.
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
+    pub duration_ms: Option<i64>,
+    /// How long it may take, in seconds. Whoever watches it acts on it.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
+    pub timeout_seconds: i64,
+    /// Empty until the steps operation exists.
+    pub steps: Vec<Step>,
+    /// The result; comes back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
+    pub final_output: Option<JsonText>,
+    /// What went wrong, for people.
+    #[cfg_attr(feature = "openapi", schema(required, max_length = 8192))]
+    pub error_message: Option<String>,
+    /// What went wrong, for programs; comes back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
+    pub error_details: Option<JsonText>,
+    /// How often it was retried: every entry into `retrying` adds 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
+    pub retry_count: i64,
+    /// How often it may be retried.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
+    pub max_retries: i64,
+    /// The execution that this one retries.
+    #[cfg_attr(feature = "openapi", schema(required, min_length = 1, max_length = 256))]
+    pub parent_execution_id: Option<String>,
+    /// Tokens that models used.
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
+    pub tokens_used: Option<i64>,
+    /// Calls of tools.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_007_199_254_740_991_i64))]
+    pub tool_calls_count: i64,
+    /// What it cost, in USD; comes back with the digits that were sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required, minimum = 0))]
+    pub cost_estimate: Option<JsonText>,
+    /// Measurements of the writers; comes back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub performance_metrics: JsonText,
+    /// Whatever the caller wants to find again; comes back exactly as sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub metadata: JsonText,
+    /// When it was accepted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub created_at: Timestamp,
+    /// When it was last written.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+    /// When the caller wants it to run. Only in the record of an execution that was given one: what was sent comes
+    /// back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, nullable = false))]
+    pub scheduled_at: Option<Timestamp>,
+    /// How often the record was written; the body of its `ETag`, not part of the record.
+    #[serde(skip)]
+    pub version: i64,
+}
+
+impl Execution {
+    /// The strong validator of this state of the record (contract, "Concurrency and repeats").
+    #[must_use]
+    pub fn etag(&self) -> String {
+        etag(self.version)
+    }
+}
+
+/// The `ETag` of a record's version.
+#[must_use]
+pub fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// One change of status that took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Transition {
+    /// The status before.
+    pub from: Status,
+    /// The status after.
+    pub to: Status,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// The id of the API key that did it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub by: KeyId,
+    /// The `error_message` given with it.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub reason: Option<String>,
+    /// The version of the execution after it.
+    #[cfg_attr(feature = "openapi", schema(minimum = 2))]
+    pub version: i64,
+}

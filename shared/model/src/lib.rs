@@ -1,0 +1,24 @@
+//! The domain: an execution, its status and transitions, the commands that create, change and list executions, and who
+//! may send them. No AWS, no HTTP, no runtime: what a client needs, too.
+
+// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
+
+pub mod api_key;
+pub mod caller;
+pub mod change;
+pub mod clock;
+pub mod error;
+pub mod error_code;
+pub mod execution;
+pub mod id;
+pub mod idempotency;
+pub mod json;
+pub mod limits;
+pub mod list;
+pub mod new_execution;
+#[cfg(feature = "openapi")]
+pub mod samples;
+pub mod scope;
+pub mod status;
+pub mod wire_name;

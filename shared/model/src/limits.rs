@@ -1,0 +1,44 @@
+//! The bounds and defaults of what callers send (contract, "The record"). Each stands here once: the readers of requests
+//! check them, and the OpenAPI document says them.
+
+/// The greatest integer in any field: 2^53 - 1, the last that every JSON reader keeps exactly.
+pub const MAX_INTEGER: i64 = (1 << 53) - 1;
+
+/// How large a request body may be, in bytes (contract, "Errors").
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How large a stored record may be, in bytes: DynamoDB's 400 KB an item.
+pub const MAX_RECORD: usize = 400 * 1024;
+
+/// The longest name of a flow, an agent or a parent, in characters.
+pub const MAX_NAME: usize = 256;
+
+/// The greatest `timeout_seconds`: a week.
+pub const MAX_TIMEOUT_SECONDS: i64 = 604_800;
+
+/// The `timeout_seconds` of an execution whose caller names none.
+pub const DEFAULT_TIMEOUT_SECONDS: i64 = 300;
+
+/// The greatest `retry_count` and `max_retries`.
+pub const MAX_RETRIES: i64 = 100;
+
+/// The `max_retries` of an execution whose caller names none.
+pub const DEFAULT_MAX_RETRIES: i64 = 3;
+
+/// The longest `error_message`, in characters.
+pub const MAX_ERROR_MESSAGE: usize = 8_192;
+
+/// The longest Idempotency-Key, in characters.
+pub const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// The most executions of one page.
+pub const MAX_PAGE_SIZE: i64 = 100;
+
+/// How many executions a page has where the caller does not say.
+pub const DEFAULT_PAGE_SIZE: usize = 20;
+
+/// How many executions of a list are counted, and up to where pages are reached by their number.
+pub const COUNT_LIMIT: usize = 10_000;
+
+/// The `agent_id` of an execution whose caller names none.
+pub const UNASSIGNED: &str = "unassigned";

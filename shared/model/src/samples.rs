@@ -1,0 +1,141 @@
+//! Typed samples: one story, told by the OpenAPI document, the same wherever a part of it is shown.
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    reason = "a wrong sample must fail the making of the document"
+)]
+
+use crate::clock::Timestamp;
+use crate::execution::{Execution, Priority, Transition, TriggerType};
+use crate::id::{ExecutionId, KeyId, OrganizationId};
+use crate::json::{self, JsonText};
+use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, UNASSIGNED};
+use crate::status::Status;
+
+/// A time.
+#[must_use]
+pub fn time(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("a time")
+}
+
+/// A JSON value.
+#[must_use]
+pub fn json(text: &str) -> JsonText {
+    JsonText::new_unchecked(json::parse(text).expect("JSON").text().to_owned())
+}
+
+/// The execution's id.
+#[must_use]
+pub fn id() -> ExecutionId {
+    ExecutionId::parse("58394a9e-4e75-8134-b8e4-afd216db1d2d").expect("a UUID")
+}
+
+/// An execution as execute flow answers it: waiting.
+#[must_use]
+pub fn pending() -> Execution {
+    Execution {
+        id: id(),
+        flow_id: "invoice-triage".to_owned(),
+        agent_id: "agent-7".to_owned(),
+        organization_id: OrganizationId::parse("acme").expect("an organization"),
+        execution_number: 3,
+        trigger_type: TriggerType::Webhook,
+        trigger_data: json(r#"{ "source": "billing", "invoice": "INV-2041" }"#),
+        variables: json(r#"{ "currency": "EUR", "threshold": 250.0 }"#),
+        priority: Priority::High,
+        status: Status::Pending,
+        started_at: time("2026-11-21T18:11:19.079Z"),
+        completed_at: None,
+        duration_ms: None,
+        timeout_seconds: 900,
+        steps: Vec::new(),
+        final_output: None,
+        error_message: None,
+        error_details: None,
+        retry_count: 0,
+        max_retries: 2,
+        parent_execution_id: None,
+        tokens_used: None,
+        tool_calls_count: 0,
+        cost_estimate: None,
+        performance_metrics: JsonText::empty_object(),
+        metadata: json(r#"{ "team": "finance" }"#),
+        created_at: time("2026-11-21T18:11:19.079Z"),
+        updated_at: time("2026-11-21T18:11:19.079Z"),
+        scheduled_at: None,
+        version: 1,
+    }
+}
+
+/// The same, claimed by a worker.
+#[must_use]
+pub fn running() -> Execution {
+    let now = time("2026-11-21T18:11:20.729Z");
+    Execution { status: Status::Running, started_at: now, updated_at: now, version: 2, ..pending() }
+}
+
+/// The same, at its end.
+#[must_use]
+pub fn completed() -> Execution {
+    let now = time("2026-11-21T18:11:25.061Z");
+    Execution {
+        status: Status::Completed,
+        completed_at: Some(now),
+        duration_ms: Some(4332),
+        final_output: Some(json(r#"{ "decision": "approve", "confidence": 1.0 }"#)),
+        tokens_used: Some(1204),
+        tool_calls_count: 3,
+        cost_estimate: Some(json("0.0153")),
+        updated_at: now,
+        version: 3,
+        ..running()
+    }
+}
+
+/// Another execution, that an operator ended as failed.
+#[must_use]
+pub fn failed() -> Execution {
+    let now = time("2026-11-21T18:11:27.246Z");
+    Execution {
+        id: ExecutionId::parse("625c278f-b3e5-4fca-ba71-1970ed99f099").expect("a UUID"),
+        agent_id: UNASSIGNED.to_owned(),
+        execution_number: 6,
+        trigger_type: TriggerType::Event,
+        trigger_data: JsonText::empty_object(),
+        variables: JsonText::empty_object(),
+        priority: Priority::default(),
+        status: Status::Failed,
+        started_at: time("2026-11-21T18:11:25.128Z"),
+        completed_at: Some(now),
+        duration_ms: Some(2118),
+        timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+        error_message: Some("The worker's host was replaced".to_owned()),
+        error_details: Some(json(r#"{ "message": "The worker's host was replaced", "host": "worker-12" }"#)),
+        max_retries: DEFAULT_MAX_RETRIES,
+        metadata: JsonText::empty_object(),
+        created_at: time("2026-11-21T18:11:25.109Z"),
+        updated_at: now,
+        version: 3,
+        ..pending()
+    }
+}
+
+/// How [`failed`] was claimed.
+#[must_use]
+pub fn claimed() -> Transition {
+    Transition {
+        from: Status::Pending,
+        to: Status::Running,
+        at: failed().started_at,
+        by: KeyId::parse("local-1").expect("a key's id"),
+        reason: None,
+        version: 2,
+    }
+}
+
+/// How [`failed`] was ended.
+#[must_use]
+pub fn ended() -> Transition {
+    let Execution { updated_at: at, error_message: reason, version, .. } = failed();
+    Transition { from: Status::Running, to: Status::Failed, at, reason, version, ..claimed() }
+}

@@ -1,0 +1,115 @@
+//! What a function takes from the environment, as Lambda and template.yaml set it.
+
+use std::env;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::config::Credentials;
+use ratchet_http::cursor::CursorKey;
+use ratchet_model::clock::SystemClock;
+use ratchet_store::Store;
+use ratchet_store::client::config;
+use ratchet_store::schema::TABLE_VARIABLE;
+use ratchet_store::trust_roots::TrustRoots;
+
+/// The environment variable with the secret that signs cursors; list executions alone has it.
+pub const CURSOR_KEY: &str = "RATCHET_CURSOR_KEY";
+
+/// The environment variable with a file of the roots to trust, in PEM, instead of those that are built in: the AWS CLI's and
+/// most SDKs'.
+pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// The shortest secret that may sign cursors, in bytes.
+const MIN_CURSOR_KEY: usize = 32;
+
+/// A setting that is missing or wrong: what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError(String);
+
+impl std::fmt::Display for SettingError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Reads a setting that must be there.
+fn setting(name: &str) -> Result<String, SettingError> {
+    env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
+        let who = if name.starts_with("AWS_") { "Lambda" } else { "template.yaml" };
+        SettingError(format!(
+            "the environment variable {name} is not set: {who} sets it where the function is deployed"
+        ))
+    })
+}
+
+/// The trusted certificate authorities: those in the file `bundle`, if one is named, or those that the region or the endpoint calls for.
+fn trust_roots(bundle: Option<&str>, region: &str, endpoint: Option<&str>) -> Result<TrustRoots, SettingError> {
+    let Some(path) = bundle else { return Ok(TrustRoots::for_endpoint(region, endpoint)) };
+    let read = std::fs::read(path).map_err(|error| error.to_string()).and_then(|pem| TrustRoots::bundle(&pem));
+    read.map_err(|error| {
+        SettingError(format!(
+            "the environment variable {CA_BUNDLE} names {path}, which cannot be used: {error}. Unset it to trust Amazon's \
+             roots, or name a file of root certificates in PEM"
+        ))
+    })
+}
+
+/// The store that the environment describes, as Lambda sets it.
+///
+/// # Errors
+///
+/// Which setting is missing or wrong.
+pub fn store() -> Result<Store, SettingError> {
+    let credentials = Credentials::new(
+        setting("AWS_ACCESS_KEY_ID")?,
+        setting("AWS_SECRET_ACCESS_KEY")?,
+        env::var("AWS_SESSION_TOKEN").ok(),
+        None,
+        "environment",
+    );
+    // A variable that is there and empty is how `sam local` and shells say that it is not set.
+    let maybe = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find_map(maybe);
+    let region = setting("AWS_REGION")?;
+    let roots = trust_roots(maybe(CA_BUNDLE).as_deref(), &region, endpoint.as_deref())?;
+    let config = config(region, credentials, endpoint, &roots);
+    Ok(Store::new(config, setting(TABLE_VARIABLE)?, Arc::new(SystemClock)))
+}
+
+/// The key that signs cursors.
+///
+/// # Errors
+///
+/// That it is missing, or too short to be a secret.
+pub fn cursor_key() -> Result<CursorKey, SettingError> {
+    let secret = setting(CURSOR_KEY)?;
+    if secret.len() < MIN_CURSOR_KEY {
+        return Err(SettingError(format!(
+            "the environment variable {CURSOR_KEY} has {} bytes: a secret of at least {MIN_CURSOR_KEY} is needed",
+            secret.len()
+        )));
+    }
+    Ok(CursorKey::new(secret.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_cannot_be_used_is_named_with_what_to_do() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        for (path, reason) in [("/nowhere/roots.pem", "No such file"), (manifest, "no certificate in PEM")] {
+            let SettingError(text) = trust_roots(Some(path), "us-east-1", None).unwrap_err();
+            assert!(text.starts_with(&format!("the environment variable AWS_CA_BUNDLE names {path}, ")), "{text}");
+            assert!(text.contains(reason) && text.contains("Unset it"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_counts_before_the_region() {
+        let amazon = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/src/amazon_roots.pem");
+        assert!(matches!(trust_roots(Some(amazon), "us-east-1", None), Ok(TrustRoots::Bundle(_))));
+        assert_eq!(trust_roots(None, "us-east-1", None), Ok(TrustRoots::Amazon));
+        assert_eq!(trust_roots(None, "us-east-1", Some("https://localhost:8000")), Ok(TrustRoots::System));
+    }
+}

@@ -1,0 +1,469 @@
+//! API keys: creating, listing, rotating and revoking them. For the key tool; the functions only read one
+//! ([`Store::api_key`]).
+//!
+//! Every write may be repeated: a lost answer is no reason to refuse the repeat, and a refusal is told as one only where
+//! nothing of the request can take effect any more.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update};
+
+use ratchet_model::api_key::{ApiKey, ApiKeyRecord, KeyState};
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::Error;
+use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::scope::Scopes;
+
+use crate::Store;
+use crate::attempts::{Attempts, THROTTLED, denied_action, may_have_been_applied, root_cause};
+use crate::expression::{Expression, binary, number, text};
+use crate::item::{Item, listed_api_key_item, read_api_key, read_api_key_origin};
+use crate::schema::{self as a, Index};
+use crate::table_keys as k;
+
+/// How many keys one `BatchGetItem` asks for: as many as it takes.
+const BATCH: usize = 100;
+
+/// How often a rotation is tried while others change the old key.
+const ROTATE_TRIES: u32 = 4;
+
+/// A key in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredApiKey {
+    /// Its public part.
+    pub id: KeyId,
+    /// What it may do, and until when.
+    pub record: ApiKeyRecord,
+    /// When it was made; `None` for a key that is older than lists.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What a revocation found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The organization that the key spoke for.
+    pub organization: OrganizationId,
+    /// From when on it is refused.
+    pub since: Timestamp,
+    /// Whether it was refused before, and nothing was changed.
+    pub before: bool,
+}
+
+/// A key and its successor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The new key.
+    pub new: StoredApiKey,
+    /// Until when the old one is admitted.
+    pub old_until: Timestamp,
+}
+
+/// Why a request about keys was not done.
+#[derive(Debug)]
+pub enum ApiKeyError {
+    /// There is no such key.
+    Unknown,
+    /// The key to be replaced is not valid any more.
+    Ended {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A time that is beyond the year 9999.
+    TooLong,
+    /// The table does not exist.
+    NoTable,
+    /// The table, or its index, is not as Ratchet's.
+    OtherTable {
+        /// What DynamoDB says.
+        reason: String,
+    },
+    /// The credentials do not allow it.
+    Denied {
+        /// The action that they lack, as in an IAM policy.
+        action: String,
+    },
+    /// DynamoDB does not know the credentials, or knows them no more.
+    Credentials {
+        /// DynamoDB's word for it.
+        code: String,
+    },
+    /// DynamoDB throttled; nothing was changed.
+    Busy,
+    /// DynamoDB did not answer; nothing was changed.
+    Away {
+        /// What was seen of it.
+        reason: String,
+    },
+    /// The answer to a write was lost: it may have taken effect, or may still.
+    OutcomeUnknown {
+        /// What was seen of it.
+        reason: String,
+    },
+    /// An item that cannot be read, or an answer that nobody expected.
+    Failed {
+        /// What it was.
+        reason: String,
+    },
+}
+
+impl From<Error> for ApiKeyError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::StoreUnavailable { .. } => Self::Busy,
+            Error::OutcomeUnknown { reason } => Self::OutcomeUnknown { reason },
+            Error::Internal(reason) => Self::Failed { reason },
+            other => Self::Failed { reason: other.to_string() },
+        }
+    }
+}
+
+impl From<BuildError> for ApiKeyError {
+    fn from(error: BuildError) -> Self {
+        Self::Failed { reason: error.to_string() }
+    }
+}
+
+/// What a failed read means. `action` is what it needs, where DynamoDB does not say.
+fn failed<E>(error: &SdkError<E, HttpResponse>, action: &str) -> ApiKeyError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let SdkError::ServiceError(service) = error else {
+        return ApiKeyError::Away { reason: root_cause(error) };
+    };
+    let message = error.message().unwrap_or_default();
+    match error.code() {
+        Some("AccessDeniedException") => {
+            ApiKeyError::Denied { action: denied_action(message).unwrap_or(action).to_owned() }
+        }
+        Some("ResourceNotFoundException") => ApiKeyError::NoTable,
+        Some("ValidationException") => ApiKeyError::OtherTable { reason: message.to_owned() },
+        // Not its message: it can quote the signed request, and with it a session token.
+        Some(
+            code @ ("UnrecognizedClientException"
+            | "ExpiredTokenException"
+            | "InvalidSignatureException"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationTokenException"),
+        ) => ApiKeyError::Credentials { code: code.to_owned() },
+        Some(code) if THROTTLED.contains(&code) => ApiKeyError::Busy,
+        code => {
+            let status = service.raw().status();
+            let reason = format!("HTTP {}, {}", status.as_u16(), code.unwrap_or("not an answer of DynamoDB's"));
+            if status.is_server_error() { ApiKeyError::Away { reason } } else { ApiKeyError::Failed { reason } }
+        }
+    }
+}
+
+/// What a failed write means: where any attempt at it may have been applied, the last one's answer says nothing.
+fn failed_write<E>(error: &SdkError<E, HttpResponse>, attempts: &Attempts, action: &str) -> ApiKeyError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let failed = failed(error, action);
+    if attempts.any_in_doubt() || may_have_been_applied(error) {
+        let reason = match failed {
+            ApiKeyError::Away { reason } => reason,
+            _ => error.code().unwrap_or("its answer was lost").to_owned(),
+        };
+        return ApiKeyError::OutcomeUnknown { reason };
+    }
+    failed
+}
+
+fn later(now: Timestamp, by: Duration) -> Result<Timestamp, ApiKeyError> {
+    Timestamp::from_millis(now.plus(by).millis()).ok_or(ApiKeyError::TooLong)
+}
+
+fn read_stored_key(item: &Item) -> Result<StoredApiKey, ApiKeyError> {
+    let (id, created_at) = read_api_key_origin(item)?;
+    let record = read_api_key(item).map_err(|error| match error {
+        Error::Internal(reason) => ApiKeyError::Failed { reason: format!("key {id}: {reason}") },
+        other => other.into(),
+    })?;
+    Ok(StoredApiKey { id, record, created_at })
+}
+
+/// The condition under which a key may be put: nobody has its id, or it is this very key, put by an earlier attempt.
+fn only_itself(expression: &mut Expression, key: &ApiKey) -> String {
+    let pk = expression.name(a::PK);
+    let digest = expression.name(a::API_KEY_DIGEST);
+    let own = expression.value(binary(key.digest()));
+    format!("attribute_not_exists({pk}) OR {digest} = {own}")
+}
+
+impl Store {
+    /// Puts a new key into the table: valid from now on, for `lifetime` if it is to end by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError`]; of all but [`ApiKeyError::OutcomeUnknown`] the key is not in the table and never will be.
+    pub async fn create_key(
+        &self,
+        key: &ApiKey,
+        organization: &OrganizationId,
+        scopes: Scopes,
+        lifetime: Option<Duration>,
+    ) -> Result<StoredApiKey, ApiKeyError> {
+        let now = self.clock.now();
+        let new = new_key(key, organization, scopes, now, lifetime)?;
+        let mut expression = Expression::default();
+        let condition = only_itself(&mut expression, key);
+        let (names, values) = expression.into_maps();
+        let attempts = Attempts::default();
+        let outcome = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(listed_api_key_item(&key.id(), &new.record, now)))
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .customize()
+            .interceptor(attempts.clone())
+            .send()
+            .await;
+        let Err(error) = outcome else { return Ok(new) };
+        if let Some(PutItemError::ConditionalCheckFailedException(_)) = error.as_service_error() {
+            return Err(ApiKeyError::Failed { reason: format!("another key has the id {} already", new.id) });
+        }
+        Err(failed_write(&error, &attempts, "dynamodb:PutItem"))
+    }
+
+    /// All keys, or those of one organization, oldest first. By an index that follows the table within moments: a key
+    /// that was made just now may be missing. What is said of a key is as of its last write.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError`].
+    pub async fn keys(&self, organization: Option<&OrganizationId>) -> Result<Vec<StoredApiKey>, ApiKeyError> {
+        let mut entries = Vec::new();
+        let mut start = None;
+        loop {
+            let mut expression = Expression::default();
+            let partition = expression.name(Index::ByOrganization.partition_key());
+            let keys = expression.value(text(a::API_KEYS));
+            let (names, values) = expression.into_maps();
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(Index::ByOrganization.name())
+                .key_condition_expression(format!("{partition} = {keys}"))
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| failed(&error, "dynamodb:Query"))?;
+            entries.extend(page.items.into_iter().flatten());
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                break;
+            }
+        }
+        for entry in &mut entries {
+            entry.retain(|name, _| name == a::PK || name == a::SK);
+        }
+        let mut keys = Vec::with_capacity(entries.len());
+        for batch in entries.chunks(BATCH) {
+            let items = self.fetch_batch(batch.to_vec(), |error| failed(error, "dynamodb:BatchGetItem")).await?;
+            for item in &items {
+                keys.push(read_stored_key(item)?);
+            }
+        }
+        keys.retain(|key| organization.is_none_or(|organization| key.record.organization == *organization));
+        // A batch comes back in any order.
+        keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+        Ok(keys)
+    }
+
+    /// Ends a key now, unless it has ended before.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError`]. After [`ApiKeyError::OutcomeUnknown`] it may be repeated.
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<Revocation, ApiKeyError> {
+        let now = self.clock.now();
+        let mut expression = Expression::default();
+        expression.assign(a::API_KEY_VALID_UNTIL, number(now.millis()));
+        let (pk, until) = (expression.name(a::PK), expression.name(a::API_KEY_VALID_UNTIL));
+        let at = expression.value(number(now.millis()));
+        let update = expression.update();
+        let (names, values) = expression.into_maps();
+        let attempts = Attempts::default();
+        let outcome = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(a::PK, text(k::api_key_pk(id)))
+            .key(a::SK, text(a::API_KEY_SK))
+            .set_update_expression(update)
+            // Never later than it already is.
+            .condition_expression(format!(
+                "attribute_exists({pk}) AND (attribute_not_exists({until}) OR {until} > {at})"
+            ))
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .interceptor(attempts.clone())
+            .send()
+            .await;
+        let item = match outcome {
+            Ok(output) => output.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    Some(refused.item.clone().ok_or(ApiKeyError::Unknown)?)
+                }
+                _ => return Err(failed_write(&error, &attempts, "dynamodb:UpdateItem")),
+            },
+        };
+        let item = item.ok_or_else(|| ApiKeyError::Failed { reason: "DynamoDB returned no item".to_owned() })?;
+        let record = read_stored_key(&item)?.record;
+        let since = record.valid_until.unwrap_or(now);
+        // The same moment: an attempt of ours whose answer was lost.
+        Ok(Revocation { organization: record.organization, since, before: since < now })
+    }
+
+    /// Replaces a key: `key` has the same organization and scopes from now on, and the old one ends after `keep`, or
+    /// when it would have ended anyway. Both happen, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError`]; of all but [`ApiKeyError::OutcomeUnknown`] the new key is not in the table and never will be.
+    pub async fn rotate_key(
+        &self,
+        old: &KeyId,
+        keep: Duration,
+        key: &ApiKey,
+        lifetime: Option<Duration>,
+    ) -> Result<Rotation, ApiKeyError> {
+        let attempts = Attempts::default();
+        self.try_to_rotate(old, keep, key, lifetime, &attempts).await.map_err(|error| match error {
+            error @ ApiKeyError::OutcomeUnknown { .. } => error,
+            // An earlier attempt may still arrive, whatever became of the last one.
+            _ if attempts.any_in_doubt() => ApiKeyError::OutcomeUnknown { reason: "its answer was lost".to_owned() },
+            error => error,
+        })
+    }
+
+    async fn try_to_rotate(
+        &self,
+        old: &KeyId,
+        keep: Duration,
+        key: &ApiKey,
+        lifetime: Option<Duration>,
+        attempts: &Attempts,
+    ) -> Result<Rotation, ApiKeyError> {
+        for tries in 0..ROTATE_TRIES {
+            let stored = self.stored_key(old).await?.ok_or(ApiKeyError::Unknown)?.record;
+            if tries > 0 {
+                // What was refused may be the repeat of an attempt that was applied.
+                let new = self.stored_key(&key.id()).await?.filter(|new| new.record.digest == key.digest());
+                if let (Some(new), Some(old_until)) = (new, stored.valid_until) {
+                    return Ok(Rotation { new, old_until });
+                }
+                tokio::time::sleep(Duration::from_millis(50 << tries)).await;
+            }
+            let now = self.clock.now();
+            if let KeyState::Revoked(since) = stored.state(now) {
+                return Err(ApiKeyError::Ended { since });
+            }
+            let end = later(now, keep)?;
+            let old_until = stored.valid_until.map_or(end, |until| until.min(end));
+            let new = new_key(key, &stored.organization, stored.scopes, now, lifetime)?;
+            let outcome = self
+                .client
+                .transact_write_items()
+                .transact_items(TransactWriteItem::builder().put(self.put_new_key(key, &new, now)?).build())
+                .transact_items(TransactWriteItem::builder().update(self.end_old_key(old, &stored, old_until)?).build())
+                .customize()
+                .interceptor(attempts.clone())
+                .send()
+                .await;
+            match outcome {
+                Ok(_) => return Ok(Rotation { new, old_until }),
+                Err(error) => match error.as_service_error() {
+                    // Somebody changed the old key in between, or is about to.
+                    Some(
+                        TransactWriteItemsError::TransactionCanceledException(_)
+                        | TransactWriteItemsError::TransactionInProgressException(_),
+                    ) => {}
+                    _ => return Err(failed_write(&error, attempts, "dynamodb:PutItem and dynamodb:UpdateItem")),
+                },
+            }
+        }
+        Err(ApiKeyError::Busy)
+    }
+
+    fn put_new_key(&self, key: &ApiKey, new: &StoredApiKey, now: Timestamp) -> Result<Put, ApiKeyError> {
+        let mut expression = Expression::default();
+        let condition = only_itself(&mut expression, key);
+        let (names, values) = expression.into_maps();
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(listed_api_key_item(&key.id(), &new.record, now)))
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .build()?)
+    }
+
+    /// Gives the old key its end, if it still is as it was read.
+    fn end_old_key(&self, old: &KeyId, stored: &ApiKeyRecord, end: Timestamp) -> Result<Update, ApiKeyError> {
+        let mut expression = Expression::default();
+        expression.assign(a::API_KEY_VALID_UNTIL, number(end.millis()));
+        let (pk, until) = (expression.name(a::PK), expression.name(a::API_KEY_VALID_UNTIL));
+        expression.require(format!("attribute_exists({pk})"));
+        let unchanged = match stored.valid_until {
+            None => format!("attribute_not_exists({until})"),
+            Some(read) => format!("{until} = {}", expression.value(number(read.millis()))),
+        };
+        expression.require(unchanged);
+        let (update, condition) = (expression.update(), expression.condition());
+        let (names, values) = expression.into_maps();
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .key(a::PK, text(k::api_key_pk(old)))
+            .key(a::SK, text(a::API_KEY_SK))
+            .set_update_expression(update)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .build()?)
+    }
+
+    /// A key as of its last write.
+    async fn stored_key(&self, id: &KeyId) -> Result<Option<StoredApiKey>, ApiKeyError> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(a::PK, text(k::api_key_pk(id)))
+            .key(a::SK, text(a::API_KEY_SK))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed(&error, "dynamodb:GetItem"))?;
+        output.item.as_ref().map(read_stored_key).transpose()
+    }
+}
+
+fn new_key(
+    key: &ApiKey,
+    organization: &OrganizationId,
+    scopes: Scopes,
+    now: Timestamp,
+    lifetime: Option<Duration>,
+) -> Result<StoredApiKey, ApiKeyError> {
+    let valid_until = lifetime.map(|lifetime| later(now, lifetime)).transpose()?;
+    let record = ApiKeyRecord { digest: key.digest(), organization: organization.clone(), scopes, valid_until };
+    Ok(StoredApiKey { id: key.id(), record, created_at: Some(now) })
+}

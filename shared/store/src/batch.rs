@@ -1,0 +1,57 @@
+//! Reads of many items at once.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use ratchet_model::error::Error;
+
+use crate::Store;
+use crate::client::{BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT, timeouts};
+use crate::item::Item;
+
+/// How often keys that a busy table left out are asked for again.
+const BATCH_TRIES: usize = 3;
+
+impl Store {
+    /// Items by their keys, in any order, read consistently. `failed` says what a failure of the request means.
+    pub(crate) async fn fetch_batch<F: From<Error>>(
+        &self,
+        keys: Vec<Item>,
+        failed: impl Fn(&SdkError<BatchGetItemError, HttpResponse>) -> F,
+    ) -> Result<Vec<Item>, F> {
+        let mut found = Vec::with_capacity(keys.len());
+        let mut asked = keys;
+        for tries in 0..BATCH_TRIES {
+            if tries > 0 {
+                tokio::time::sleep(Duration::from_millis(25 << tries)).await;
+            }
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(std::mem::take(&mut asked)))
+                .consistent_read(true)
+                .build()
+                .map_err(|error| Error::internal(error.to_string()))?;
+            let output = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, request)
+                .customize()
+                .config_override(
+                    Builder::new().timeout_config(timeouts(BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT)),
+                )
+                .send()
+                .await
+                .map_err(|error| failed(&error))?;
+            found.extend(output.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            asked = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, request)| request.keys).collect();
+            if asked.is_empty() {
+                return Ok(found);
+            }
+        }
+        let reason = format!("{} keys of a batch were left unprocessed", asked.len());
+        Err(Error::StoreUnavailable { reason }.into())
+    }
+}

@@ -1,0 +1,268 @@
+//! The write: one `UpdateItem` whose condition decides, and whose answer tells applied, rejected, missing and repeated
+//! apart. What the condition requires is in `rules`.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use ratchet_model::caller::Caller;
+use ratchet_model::change::{Change, FieldUpdates};
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::Error;
+use ratchet_model::execution::{Execution, Transition};
+use ratchet_model::id::ExecutionId;
+use ratchet_model::json::JsonText;
+use ratchet_model::status::Status;
+
+use crate::attempts::{Attempts, failed_write, is_too_large};
+use crate::dedup::{Duplicate, Fenced, WriteToken};
+use crate::expression::{Expression, number, text};
+use crate::item::{self, Item, read_execution, read_state, read_transitions, transition_entry};
+use crate::rules::{Decision, Rule, decide};
+use crate::schema as a;
+use crate::table_keys as k;
+use crate::{MAX_ITEM, Store};
+
+/// How often a write is sent: a fenced one is sent once more. Twice [`OPERATION_TIMEOUT`](crate::client::OPERATION_TIMEOUT)
+/// fits into a function's 10 s, as for execute flow.
+pub const MAX_ATTEMPTS: usize = 2;
+
+/// A change that took effect, now or by an earlier attempt.
+#[derive(Debug)]
+pub struct Changed {
+    /// The record: after the change or, for a repeat, as it now stands.
+    pub execution: Execution,
+    /// Whether an earlier request with the same Idempotency-Key did it.
+    pub replayed: bool,
+    item: Item,
+    /// Under which name the transition log has the change, if it was a transition.
+    token: Option<String>,
+}
+
+impl Changed {
+    /// The transition that this change was, if it was one. Read from the log only where it is asked for: a damaged entry of
+    /// another change must not turn a write that took effect into an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Internal`] where the log cannot be read.
+    pub fn transition(&self) -> Result<Option<Transition>, Error> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let log = read_transitions(&self.item)?;
+        Ok(log.into_iter().find(|(id, _)| id == token).map(|(_, transition)| transition))
+    }
+}
+
+/// What became of one write.
+#[expect(clippy::large_enum_variant, reason = "nearly every write is a change: a box would be an allocation for each")]
+enum Sent {
+    /// It took effect.
+    Changed(Changed),
+    /// It was fenced, and has to be sent again.
+    Fenced(Fenced),
+}
+
+/// One change on its way: all that is needed to write it and to understand the answer.
+struct Write<'a> {
+    caller: &'a Caller,
+    id: &'a ExecutionId,
+    change: &'a Change,
+    rules: Vec<Rule>,
+    token: WriteToken,
+    now: Timestamp,
+}
+
+impl Write<'_> {
+    fn expression(&self) -> Expression {
+        let mut expression = Expression::default();
+        let pk = expression.name(a::PK);
+        expression.require(format!("attribute_exists({pk})"));
+        let idle = self.change.transition.is_none() && self.change.fields.is_empty();
+        if idle && self.change.options.idempotency_key.is_none() {
+            // `{}` changes nothing, so that a repeat of it needs no token; If-Match still counts.
+            self.require_rules(&mut expression);
+            return expression;
+        }
+        self.token.require_absent(&mut expression);
+        self.require_rules(&mut expression);
+        match &self.change.transition {
+            Some(transition) => self.enter(transition.to(), &mut expression),
+            None => self.token.record(&mut expression),
+        }
+        if !idle {
+            self.write_fields(&mut expression);
+            expression.assign(a::UPDATED_AT, number(self.now.millis()));
+            let version = expression.name(a::VERSION);
+            let one = expression.value(number(1));
+            expression.set(&version, &format!("{version} + {one}"));
+        }
+        expression
+    }
+
+    fn require_rules(&self, expression: &mut Expression) {
+        for rule in &self.rules {
+            rule.require(expression);
+        }
+    }
+
+    /// Enters a status: with it the index key, the log, and what the status itself sets.
+    fn enter(&self, to: Status, expression: &mut Expression) {
+        let (organization, shard) = (&self.caller.organization, k::shard(self.id));
+        expression.assign(a::STATUS, text(to.as_str()));
+        expression.assign(a::BY_STATUS, text(k::status_partition(organization, shard, to)));
+
+        let entry = expression.member(a::TRANSITIONS, self.token.id());
+        let reason = self.change.fields.error_message.as_deref();
+        let content = expression.value(transition_entry(&self.token, to, self.now, self.caller, reason));
+        expression.set(&entry, &content);
+        let entry = expression.member(a::TRANSITION_VERSIONS, self.token.id());
+        let version = expression.name(a::VERSION);
+        let one = expression.value(number(1));
+        expression.set(&entry, &format!("{version} + {one}"));
+
+        // Every placeholder must be used: DynamoDB refuses an expression with one left over.
+        if to == Status::Running {
+            let started = expression.name(a::STARTED_AT);
+            let now = expression.value(number(self.now.millis()));
+            expression.set(&started, &format!("if_not_exists({started}, {now})"));
+        }
+        if to.is_terminal() {
+            if self.change.fields.completed_at.is_none() {
+                expression.assign(a::COMPLETED_AT, number(self.now.millis()));
+            }
+            if self.change.fields.duration_ms.is_none() {
+                let completed = self.change.fields.completed_at.unwrap_or(self.now);
+                let completed = expression.value(number(completed.millis()));
+                let (started, created) = (expression.name(a::STARTED_AT), expression.name(a::CREATED_AT));
+                let duration = expression.name(a::DURATION);
+                expression.set(&duration, &format!("{completed} - if_not_exists({started}, {created})"));
+            }
+        }
+        if to.counts_a_retry() && self.change.fields.retry_count.is_none() {
+            let count = expression.name(a::RETRY_COUNT);
+            expression.set(&count, &format!("{count} + {one}"));
+        }
+    }
+
+    fn write_fields(&self, expression: &mut Expression) {
+        for (name, value) in field_values(&self.change.fields) {
+            expression.assign(name, value);
+        }
+    }
+
+    /// What a refused condition means.
+    fn refused(&self, item: Option<Item>, attempts: &Attempts) -> Result<Sent, Error> {
+        let Some(item) = item.filter(|item| !item.is_empty()) else { return Err(Error::NotFound) };
+        match self.token.find(&item) {
+            Some(Duplicate::KeyReused) => return Err(Error::IdempotencyKeyReused),
+            Some(duplicate) => return self.changed(item, duplicate == Duplicate::Replay).map(Sent::Changed),
+            None => {}
+        }
+        let fenced = self.change.transition.is_none().then(|| self.token.fenced(&item)).flatten();
+        match decide(&self.rules, &read_state(&item)?, attempts.any_in_doubt(), fenced) {
+            Decision::Rejected(error) => Err(error),
+            Decision::Retry(fenced) => Ok(Sent::Fenced(fenced)),
+            Decision::Applied => Err(Error::internal("the store refused a write that no rule refuses")),
+        }
+    }
+
+    /// A change that took effect, as `item` shows it.
+    fn changed(&self, item: Item, replayed: bool) -> Result<Changed, Error> {
+        let execution = read_execution(&item)?;
+        let token = self.change.transition.is_some().then(|| self.token.id().to_owned());
+        Ok(Changed { execution, replayed, item, token })
+    }
+}
+
+/// The attributes that a change of fields sets.
+fn field_values(fields: &FieldUpdates) -> Vec<(&'static str, AttributeValue)> {
+    let json = |value: &Option<JsonText>| value.as_ref().map(|value| text(value.as_str()));
+    let time = |value: Option<Timestamp>| value.map(|time| number(time.millis()));
+    [
+        (a::COMPLETED_AT, time(fields.completed_at)),
+        (a::DURATION, fields.duration_ms.map(number)),
+        (a::FINAL_OUTPUT, json(&fields.final_output)),
+        (a::ERROR_MESSAGE, fields.error_message.as_ref().map(text)),
+        (a::ERROR_DETAILS, json(&fields.error_details)),
+        (a::RETRY_COUNT, fields.retry_count.map(number)),
+        (a::TOKENS, fields.tokens_used.map(number)),
+        (a::TOOL_CALLS, fields.tool_calls_count.map(number)),
+        (a::COST, json(&fields.cost_estimate)),
+        (a::METRICS, json(&fields.performance_metrics)),
+        (a::METADATA, json(&fields.metadata)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+/// How many bytes the attributes of a change of fields have.
+fn fields_size(fields: &FieldUpdates) -> usize {
+    let attributes = field_values(fields).into_iter().map(|(name, value)| (name.to_owned(), value));
+    item::size(&attributes.collect())
+}
+
+impl Store {
+    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request; two for an update of
+    /// fields without a key that was fenced by a writer of a later time bucket (see `dedup`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Rejected`], [`Error::IdempotencyKeyReused`], [`Error::UpdateTooLarge`]: nothing was written.
+    /// [`Error::StoreUnavailable`]: nothing was written, and it may be tried again. [`Error::OutcomeUnknown`]: it may
+    /// have been written, or may still be.
+    pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
+        let size = fields_size(&change.fields);
+        if size > MAX_ITEM {
+            // No record can hold it, and how DynamoDB says so depends on where it notices.
+            return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });
+        }
+        let now = self.clock.now();
+        let token = WriteToken::new(change.options.idempotency_key.as_ref(), now)?;
+        let mut write = Write { caller, id, change, rules: Rule::all(change), token, now };
+        for _ in 0..MAX_ATTEMPTS {
+            match self.send(&write, size).await? {
+                Sent::Changed(changed) => return Ok(changed),
+                Sent::Fenced(fenced) => write.token.advance_to(fenced),
+            }
+        }
+        Err(Error::StoreUnavailable { reason: "fenced by writers whose clocks are ahead, again and again".to_owned() })
+    }
+
+    /// Sends a write: one request. `size` is that of the fields, in bytes.
+    async fn send(&self, write: &Write<'_>, size: usize) -> Result<Sent, Error> {
+        let expression = write.expression();
+        let (update, condition) = (expression.update(), expression.condition());
+        let (names, values) = expression.into_maps();
+        let attempts = Attempts::default();
+        let outcome = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(a::PK, text(k::execution_pk(&write.caller.organization, write.id)))
+            .key(a::SK, text(a::HEAD_SK))
+            .set_update_expression(update)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .interceptor(attempts.clone())
+            .send()
+            .await;
+        match outcome {
+            Ok(output) => {
+                let item = output.attributes.ok_or_else(|| Error::internal("the store returned no item"))?;
+                write.changed(item, false).map(Sent::Changed)
+            }
+            Err(error) => {
+                if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
+                    return write.refused(failed.item().cloned(), &attempts);
+                }
+                if is_too_large(&error) {
+                    return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });
+                }
+                Err(failed_write(&error, &attempts))
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The head item of an execution.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ratchet_model::caller::Caller;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::Error;
+use ratchet_model::execution::{Execution, Priority, TriggerType};
+use ratchet_model::id::{ExecutionId, OrganizationId};
+use ratchet_model::json::JsonText;
+use ratchet_model::limits::UNASSIGNED;
+use ratchet_model::new_execution::NewExecution;
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
+
+use super::attributes::{Attributes, Item};
+use crate::dedup::{self, WriteToken};
+use crate::expression::{empty_map, number, text};
+use crate::schema as a;
+use crate::table_keys as k;
+
+/// The head item of a new execution. What equals its default is left out: the item is billed by its size.
+#[must_use]
+pub fn new_execution_item(
+    caller: &Caller,
+    new: &NewExecution,
+    id: &ExecutionId,
+    execution_number: i64,
+    now: Timestamp,
+    token: &WriteToken,
+) -> Item {
+    let organization = &caller.organization;
+    let shard = k::shard(id);
+    let mut item: Item = [
+        (a::PK, text(k::execution_pk(organization, id))),
+        (a::SK, text(a::HEAD_SK)),
+        (a::ORDER, text(k::order(now, id))),
+        (a::BY_ORGANIZATION, text(k::organization_partition(organization, shard))),
+        (a::BY_STATUS, text(k::status_partition(organization, shard, Status::Pending))),
+        (a::BY_FLOW, text(k::flow_partition(organization, shard, &new.flow_id))),
+        (a::STATUS, text(Status::Pending.as_str())),
+        (a::VERSION, number(1)),
+        (a::CREATED_AT, number(now.millis())),
+        (a::UPDATED_AT, number(now.millis())),
+        (a::FLOW_ID, text(&new.flow_id)),
+        (a::NUMBER, number(execution_number)),
+        (a::TRIGGER_TYPE, text(new.trigger_type.as_str())),
+        (a::TIMEOUT, number(new.timeout_seconds)),
+        (a::RETRY_COUNT, number(0)),
+        (a::MAX_RETRIES, number(new.max_retries)),
+        (a::CREATED_BY, token.content()),
+    ]
+    .into_iter()
+    .chain(dedup::map_attributes().map(|map| (map, empty_map())))
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+
+    let mut put = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
+    for (name, object) in
+        [(a::TRIGGER_DATA, &new.trigger_data), (a::VARIABLES, &new.variables), (a::METADATA, &new.metadata)]
+    {
+        if *object != JsonText::empty_object() {
+            put(name, text(object.as_str()));
+        }
+    }
+    if new.priority != Priority::default() {
+        put(a::PRIORITY, text(new.priority.as_str()));
+    }
+    if new.agent_id != UNASSIGNED {
+        put(a::AGENT_ID, text(&new.agent_id));
+    }
+    if let Some(parent) = &new.parent_execution_id {
+        put(a::PARENT, text(parent));
+    }
+    if let Some(time) = new.scheduled_at {
+        put(a::SCHEDULED_AT, number(time.millis()));
+    }
+    item
+}
+
+/// What decides over a write.
+#[derive(Debug, Clone, Copy)]
+pub struct State {
+    /// The status.
+    pub status: Status,
+    /// How often the record was written.
+    pub version: i64,
+    /// How often it was retried.
+    pub retry_count: i64,
+    /// How often it may be.
+    pub max_retries: i64,
+}
+
+/// Reads what decides over a write.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_state(item: &Item) -> Result<State, Error> {
+    let attributes = Attributes(item);
+    Ok(State {
+        status: attributes.named(a::STATUS)?,
+        version: attributes.number(a::VERSION)?,
+        retry_count: attributes.number(a::RETRY_COUNT)?,
+        max_retries: attributes.number(a::MAX_RETRIES)?,
+    })
+}
+
+/// Reads a record.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_execution(item: &Item) -> Result<Execution, Error> {
+    let attributes = Attributes(item);
+    let mut key = attributes.text(a::PK)?.splitn(3, '#').skip(1);
+    let organization_id = key.next().and_then(OrganizationId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
+    let id = key.next().and_then(ExecutionId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
+    let created_at = attributes.time(a::CREATED_AT)?;
+    let priority = match attributes.maybe_text(a::PRIORITY)? {
+        Some(_) => attributes.named(a::PRIORITY)?,
+        None => Priority::default(),
+    };
+    Ok(Execution {
+        id,
+        flow_id: attributes.text(a::FLOW_ID)?.to_owned(),
+        agent_id: attributes.maybe_text(a::AGENT_ID)?.unwrap_or(UNASSIGNED).to_owned(),
+        organization_id,
+        execution_number: attributes.number(a::NUMBER)?,
+        trigger_type: attributes.named::<TriggerType>(a::TRIGGER_TYPE)?,
+        trigger_data: attributes.object(a::TRIGGER_DATA)?,
+        variables: attributes.object(a::VARIABLES)?,
+        priority,
+        status: attributes.named(a::STATUS)?,
+        started_at: attributes.maybe_time(a::STARTED_AT)?.unwrap_or(created_at),
+        completed_at: attributes.maybe_time(a::COMPLETED_AT)?,
+        // The store subtracts: a completed_at from before the start, or a clock that lags, must not go below 0.
+        duration_ms: attributes.maybe_number(a::DURATION)?.map(|millis| millis.max(0)),
+        timeout_seconds: attributes.number(a::TIMEOUT)?,
+        steps: Vec::new(),
+        final_output: attributes.maybe_json(a::FINAL_OUTPUT)?,
+        error_message: attributes.maybe_text(a::ERROR_MESSAGE)?.map(str::to_owned),
+        error_details: attributes.maybe_json(a::ERROR_DETAILS)?,
+        retry_count: attributes.number(a::RETRY_COUNT)?,
+        max_retries: attributes.number(a::MAX_RETRIES)?,
+        parent_execution_id: attributes.maybe_text(a::PARENT)?.map(str::to_owned),
+        tokens_used: attributes.maybe_number(a::TOKENS)?,
+        tool_calls_count: attributes.maybe_number(a::TOOL_CALLS)?.unwrap_or(0),
+        cost_estimate: attributes.maybe_json(a::COST)?,
+        performance_metrics: attributes.object(a::METRICS)?,
+        metadata: attributes.object(a::METADATA)?,
+        created_at,
+        updated_at: attributes.time(a::UPDATED_AT)?,
+        scheduled_at: attributes.maybe_time(a::SCHEDULED_AT)?,
+        version: attributes.number(a::VERSION)?,
+    })
+}

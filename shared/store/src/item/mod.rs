@@ -1,0 +1,13 @@
+//! Between records and items: one file per kind of item, all from and to [`Item`].
+
+mod api_key;
+mod attributes;
+mod execution;
+mod size;
+mod transitions;
+
+pub use self::api_key::{api_key_item, listed_api_key_item, read_api_key, read_api_key_origin};
+pub use self::attributes::Item;
+pub use self::execution::{State, new_execution_item, read_execution, read_state};
+pub use self::size::size;
+pub use self::transitions::{read_transitions, transition_entry};

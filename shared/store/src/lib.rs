@@ -1,0 +1,70 @@
+//! The table: executions and API keys in DynamoDB. Every rule that the table enforces is written here once. Knows no HTTP.
+//!
+//! | module | responsibility |
+//! | --- | --- |
+//! | `rules` | what must hold for a change: each rule with its condition and its explanation |
+//! | `change` | the conditional write, and what its answer means |
+//! | `create` | a new execution |
+//! | `read`, `list`, `batch` | records, pages, and reads of many items |
+//! | `api_keys` | creating, listing, rotating and revoking API keys; for the key tool, no function calls it |
+//! | `dedup` | the token that a write leaves behind, by which a repeat is recognized |
+//! | `attempts` | what ambiguous, refused and throttled requests mean |
+//! | `client`, `trust_roots` | how DynamoDB is called, and which certificate authorities are trusted |
+//! | `schema`, `table_keys`, `item`, `expression`, `table` | the table's names, keys, items, expressions and declaration |
+
+// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
+
+pub mod api_keys;
+mod attempts;
+mod batch;
+pub mod change;
+pub mod client;
+pub mod create;
+pub mod dedup;
+mod expression;
+pub mod item;
+pub mod list;
+mod read;
+pub mod rules;
+pub mod schema;
+mod table;
+pub mod table_keys;
+pub mod trust_roots;
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use ratchet_model::clock::Clock;
+
+/// How large an item may be, in bytes: DynamoDB's 400 KB.
+pub const MAX_ITEM: usize = 400 * 1024;
+
+/// The executions, in one DynamoDB table.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// A store in `table`.
+    #[must_use]
+    pub fn new(config: Builder, table: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self { client: Client::from_conf(config.build()), table: table.into(), clock }
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The clock by which it dates what it writes.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+}

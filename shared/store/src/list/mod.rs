@@ -1,0 +1,202 @@
+//! A page of executions, newest first: one round of queries over the shards of an index, merged, then one round that
+//! fetches the records.
+//!
+//! A walk by cursor is exact because the order of an index never changes: an execution keeps its place from its creation
+//! on, and a page starts below the last place that was passed. Indexes follow the table within moments, not at
+//! once; the records themselves are read consistently, and one that left the status asked for is not shown.
+
+mod count;
+mod scan;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::{try_join, try_join_all};
+use ratchet_model::caller::Caller;
+use ratchet_model::error::Error;
+use ratchet_model::execution::Execution;
+use ratchet_model::id::OrganizationId;
+use ratchet_model::limits::COUNT_LIMIT;
+use ratchet_model::list::{Filter, ListQuery, Position, Start};
+use serde_json::value::{RawValue, to_raw_value};
+
+use self::scan::{IndexQuery, entry_order};
+use crate::Store;
+use crate::attempts::failed_read;
+use crate::expression::text;
+use crate::item::{Item, read_execution};
+use crate::schema as a;
+use crate::table_keys as k;
+
+/// How long a list may take in all: less than the function, so that the caller gets an answer of ours.
+const LIST_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// How many bytes of records one answer may carry. Lambda returns at most 6 MiB, in which the body stands as a JSON
+/// string: its quotes and backslashes count twice ([`weight`]).
+const MAX_ANSWER: usize = 6 * 1024 * 1024 - 64 * 1024;
+
+/// How many records one `BatchGetItem` asks for: 25 of 400 KB stay below the 16 MB that it returns at once.
+const BATCH: usize = 25;
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// The records, as JSON.
+    pub executions: Vec<Box<RawValue>>,
+    /// How many there are; exact below [`COUNT_LIMIT`], and counted at the start of a walk by cursor.
+    pub total_count: u32,
+    /// The number of this page.
+    pub page: u64,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Position>,
+}
+
+impl Store {
+    /// A page of an organization's executions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PageOutOfReach`], [`Error::PageTooLarge`], [`Error::StoreUnavailable`].
+    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page, Error> {
+        // Each request has its own limit, but a query may take many of them, one after the other.
+        tokio::time::timeout(LIST_TIMEOUT, self.page(caller, query))
+            .await
+            .unwrap_or_else(|_| Err(Error::StoreUnavailable { reason: "the list took too long".to_owned() }))
+    }
+
+    async fn page(&self, caller: &Caller, query: &ListQuery) -> Result<Page, Error> {
+        let organization = &caller.organization;
+        let filter = &query.filter;
+        let after = match &query.start {
+            Start::Cursor(position) => Some(*position),
+            Start::Beginning | Start::Page(_) => None,
+        };
+        let (page, offset) = match (&query.start, &after) {
+            (Start::Page(page), _) => (*page, offset(*page, query.page_size)),
+            (_, Some(position)) => (position.page, 0),
+            _ => (1, 0),
+        };
+        let index_query = IndexQuery::new(organization, filter, after.as_ref());
+
+        let mut known_total = after.map(|position| position.total_count);
+        if offset.saturating_add(query.page_size) > COUNT_LIMIT {
+            let total = self.count(&index_query).await?;
+            if total >= COUNT_LIMIT {
+                return Err(Error::PageOutOfReach { page });
+            }
+            known_total = Some(as_count(total));
+            if offset >= total {
+                return Ok(Page { executions: Vec::new(), total_count: as_count(total), page, next: None });
+            }
+        }
+
+        // Numbered pages are of equal size: a short one would hide what it leaves out from those that count on it.
+        let numbered = matches!(query.start, Start::Page(_));
+        let found = self.scan(&index_query, offset + query.page_size + 1, numbered).await?;
+        if numbered && found.scanned_to.is_some() && found.orders.len() < offset + query.page_size {
+            return Err(Error::PageOutOfReach { page });
+        }
+        let complete = offset == 0 && !found.more && found.scanned_to.is_none() && after.is_none();
+        if complete && found.orders.len() <= query.page_size {
+            known_total = Some(as_count(found.orders.len()));
+        }
+        let orders: Vec<&String> = found.orders.iter().skip(offset).take(query.page_size).collect();
+        let total = async {
+            match known_total {
+                Some(total) => Ok(total),
+                None => self.count(&index_query).await.map(as_count),
+            }
+        };
+        let (total_count, records) = try_join(total, self.fetch(organization, &orders)).await?;
+
+        let mut executions = Vec::with_capacity(records.len());
+        let mut answer_len = 0;
+        let mut last_shown = None;
+        let mut truncated = false;
+        for order in &orders {
+            if let Some(execution) = records.get(order.as_str()).filter(|execution| still_matches(execution, filter)) {
+                let record = to_raw_value(execution).map_err(|error| Error::internal(error.to_string()))?;
+                answer_len += escaped_len(record.get());
+                if answer_len > MAX_ANSWER && !executions.is_empty() {
+                    truncated = true;
+                    break;
+                }
+                executions.push(record);
+            }
+            last_shown = Some(order.as_str());
+        }
+        if truncated && numbered {
+            return Err(Error::PageTooLarge { page_size: query.page_size, fitting: executions.len() });
+        }
+
+        let rest = truncated || found.orders.len() > offset + query.page_size;
+        let resume_after = if rest {
+            last_shown
+        } else if found.more {
+            found.scanned_to.as_deref().or(last_shown)
+        } else {
+            None
+        };
+        let next = resume_after.and_then(k::parse_order).map(|(created_at, id)| Position {
+            created_at,
+            id,
+            page: page.saturating_add(1),
+            total_count,
+        });
+        Ok(Page { executions, total_count, page, next })
+    }
+
+    /// Fetches the records of index entries, by their order.
+    async fn fetch(
+        &self,
+        organization: &OrganizationId,
+        orders: &[&String],
+    ) -> Result<HashMap<String, Execution>, Error> {
+        let mut keys = Vec::with_capacity(orders.len());
+        for order in orders {
+            let (_, id) = k::parse_order(order).ok_or_else(|| Error::internal("an index entry without an id"))?;
+            keys.push(Item::from([
+                (a::PK.to_owned(), text(k::execution_pk(organization, &id))),
+                (a::SK.to_owned(), text(a::HEAD_SK)),
+            ]));
+        }
+        let batches =
+            try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), failed_read))).await?;
+        let mut records = HashMap::with_capacity(orders.len());
+        for item in batches.iter().flatten() {
+            records.insert(entry_order(item)?, read_execution(item)?);
+        }
+        Ok(records)
+    }
+}
+
+/// The index may lag: a record that has left the status asked for is not in the list any more.
+fn still_matches(execution: &Execution, filter: &Filter) -> bool {
+    filter.status.is_none_or(|status| execution.status == status)
+}
+
+/// How many executions stand before a page.
+fn offset(page: u64, page_size: usize) -> usize {
+    usize::try_from(page.saturating_sub(1)).unwrap_or(usize::MAX).saturating_mul(page_size)
+}
+
+fn as_count(total: usize) -> u32 {
+    u32::try_from(total.min(COUNT_LIMIT)).unwrap_or(u32::MAX)
+}
+
+/// How many bytes a text takes inside a JSON string.
+fn escaped_len(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_number_beyond_every_bound_does_not_overflow() {
+        assert_eq!(offset(1, 20), 0);
+        assert_eq!(offset(3, 20), 40);
+        assert_eq!(offset(u64::MAX, 100), usize::MAX);
+    }
+}

@@ -1,0 +1,236 @@
+//! The rules of the write. Each [`Rule`] stands here once: the condition that enforces it, the explanation of why a state
+//! violates it, and whether a later state can still satisfy it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ratchet_model::change::{Change, IfMatch, RequestedTransition};
+use ratchet_model::error::{Error, Rejection};
+use ratchet_model::status::Status;
+
+use crate::dedup::Fenced;
+use crate::expression::{Expression, number, text};
+use crate::item::State;
+use crate::schema as a;
+
+/// What must hold for a change, besides that the execution exists and that the change was not applied before.
+#[derive(Debug, Clone)]
+pub enum Rule {
+    /// If-Match.
+    Version(Vec<i64>),
+    /// The table of transitions.
+    Transition(RequestedTransition),
+    /// `retrying` needs a retry that is left.
+    RetryLeft,
+    /// `retry_count` may not fall and may not pass `max_retries`. Entering `retrying` counts one, so it must rise then.
+    RetryCount {
+        /// The `retry_count` that is asked for.
+        requested: i64,
+        /// Whether it must be more than it was.
+        rising: bool,
+    },
+    /// These fields are frozen in a terminal status.
+    NotFinished(Vec<&'static str>),
+}
+
+impl Rule {
+    /// The rules of a change, in the order in which a refusal is explained.
+    #[must_use]
+    pub fn all(change: &Change) -> Vec<Self> {
+        let mut rules = Vec::new();
+        if let Some(IfMatch::Versions(versions)) = &change.options.if_match {
+            rules.push(Self::Version(versions.clone()));
+        }
+        let retrying = change.transition.is_some_and(|transition| transition.to().counts_a_retry());
+        if let Some(transition) = change.transition {
+            rules.push(Self::Transition(transition));
+        } else {
+            let frozen = change.fields.frozen();
+            if !frozen.is_empty() {
+                rules.push(Self::NotFinished(frozen));
+            }
+        }
+        if retrying {
+            rules.push(Self::RetryLeft);
+        }
+        if let Some(requested) = change.fields.retry_count {
+            rules.push(Self::RetryCount { requested, rising: retrying });
+        }
+        rules
+    }
+
+    /// Lets the store enforce the rule.
+    pub(crate) fn require(&self, expression: &mut Expression) {
+        match self {
+            Self::Version(versions) => {
+                let versions = versions.iter().map(|version| number(*version)).collect();
+                let condition = is_one_of(expression, a::VERSION, versions);
+                expression.require(condition);
+            }
+            Self::Transition(transition) => {
+                let condition = is_one_of(expression, a::STATUS, statuses(transition.allowed_sources()));
+                expression.require(condition);
+            }
+            Self::NotFinished(_) => {
+                let finished = is_one_of(expression, a::STATUS, statuses(&Status::TERMINAL));
+                expression.require(format!("(NOT {finished})"));
+            }
+            Self::RetryLeft => {
+                let (count, max) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
+                expression.require(format!("{count} < {max}"));
+            }
+            Self::RetryCount { requested, rising } => {
+                let (count, max) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
+                let requested = expression.value(number(*requested));
+                let below = if *rising { "<" } else { "<=" };
+                expression.require(format!("{count} {below} {requested}"));
+                expression.require(format!("{requested} <= {max}"));
+            }
+        }
+    }
+
+    /// Why `state` violates the rule, if it does.
+    pub(crate) fn violated_by(&self, state: &State) -> Option<Rejection> {
+        match self {
+            Self::Version(versions) => {
+                (!versions.contains(&state.version)).then_some(Rejection::Version { current: state.version })
+            }
+            Self::Transition(transition) => {
+                let allowed_sources = transition.allowed_sources();
+                (!allowed_sources.contains(&state.status)).then_some(Rejection::Transition {
+                    current: state.status,
+                    requested: transition.to(),
+                    allowed_sources,
+                })
+            }
+            Self::NotFinished(fields) => state
+                .status
+                .is_terminal()
+                .then(|| Rejection::Finished { current: state.status, fields: fields.clone() }),
+            Self::RetryLeft => (state.retry_count >= state.max_retries).then_some(Rejection::NoRetryLeft {
+                current: state.status,
+                retry_count: state.retry_count,
+                max_retries: state.max_retries,
+            }),
+            Self::RetryCount { requested, rising } => {
+                let min = state.retry_count + i64::from(*rising);
+                (*requested < min || *requested > state.max_retries).then_some(Rejection::RetryCount {
+                    requested: *requested,
+                    min,
+                    max: state.max_retries,
+                })
+            }
+        }
+    }
+
+    /// Whether no later state can satisfy the rule, given that `state` violates it.
+    ///
+    /// Versions and retry counts only rise, `max_retries` never changes, and nothing leaves a terminal status.
+    pub(crate) fn permanently_violated_by(&self, state: &State) -> bool {
+        match self {
+            Self::Version(versions) => versions.iter().all(|version| *version <= state.version),
+            Self::Transition(transition) => state.status.is_terminal() || transition.allowed_sources().is_empty(),
+            Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } => true,
+        }
+    }
+}
+
+/// What becomes of a write whose dedup token is not on the record.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is applied: every rule holds.
+    Applied,
+    /// It is not applied, and why.
+    Rejected(Error),
+    /// It is not applied, and has to be sent again in a later time bucket: it was fenced, and no rule rejects it.
+    Retry(Fenced),
+}
+
+/// Decides about a write with these rules in `state`: the same rules are the store's condition. It is a pure function, so
+/// that the model of the protocol (`tests/model`) runs on it too.
+///
+/// `in_doubt` says that the answer to an earlier attempt did not arrive. That attempt may still be on its way, and be
+/// applied once the state has changed. A rejection is then only told where that cannot happen: no later state can lift it,
+/// or the write was `fenced` (see `dedup`).
+#[must_use]
+pub fn decide(rules: &[Rule], state: &State, in_doubt: bool, fenced: Option<Fenced>) -> Decision {
+    let unknown = |reason: &str| Decision::Rejected(Error::OutcomeUnknown { reason: reason.to_owned() });
+    if in_doubt && fenced.is_some_and(|fenced| !fenced.token_retained) {
+        return unknown("an attempt is in doubt, and others have written for so long that its token would be gone");
+    }
+    let Some(rejection) = rules.iter().find_map(|rule| rule.violated_by(state)) else {
+        return fenced.map_or(Decision::Applied, Decision::Retry);
+    };
+    let settled = fenced.is_some()
+        || rules.iter().any(|rule| rule.violated_by(state).is_some() && rule.permanently_violated_by(state));
+    if in_doubt && !settled {
+        return unknown("rejected, but an earlier attempt is in doubt and may still be applied");
+    }
+    Decision::Rejected(rejection.into())
+}
+
+fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
+    statuses.iter().map(|status| text(status.as_str())).collect()
+}
+
+/// The condition that an attribute is one of `values`. One of none is never true.
+fn is_one_of(expression: &mut Expression, name: &str, values: Vec<AttributeValue>) -> String {
+    let name = expression.name(name);
+    if values.is_empty() {
+        // The item exists, so every one of its own attributes does.
+        return format!("attribute_not_exists({name})");
+    }
+    let values: Vec<String> = values.into_iter().map(|value| expression.value(value)).collect();
+    format!("{name} IN ({})", values.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratchet_model::change::{FieldUpdates, WriteOptions};
+
+    fn change(to: Option<Status>, fields: FieldUpdates) -> Change {
+        Change { transition: to.map(RequestedTransition::report), fields, options: WriteOptions::default() }
+    }
+
+    fn state(status: Status) -> State {
+        State { status, version: 3, retry_count: 1, max_retries: 2 }
+    }
+
+    fn violation(change: &Change, state: &State) -> Option<Rejection> {
+        Rule::all(change).iter().find_map(|rule| rule.violated_by(state))
+    }
+
+    #[test]
+    fn a_retry_is_refused_when_none_is_left() {
+        let retrying = change(Some(Status::Retrying), FieldUpdates::default());
+        assert_eq!(violation(&retrying, &state(Status::Running)), None);
+        let spent = State { retry_count: 2, ..state(Status::Running) };
+        assert!(matches!(violation(&retrying, &spent), Some(Rejection::NoRetryLeft { retry_count: 2, .. })));
+    }
+
+    #[test]
+    fn a_retry_count_may_rise_to_the_limit_and_not_fall() {
+        let count = |to, count| change(to, FieldUpdates { retry_count: Some(count), ..FieldUpdates::default() });
+        for (to, requested, allowed) in [
+            (None, 0, false),
+            (None, 1, true),
+            (None, 2, true),
+            (None, 3, false),
+            (Some(Status::Retrying), 1, false),
+            (Some(Status::Retrying), 2, true),
+            (Some(Status::Retrying), 3, false),
+        ] {
+            let refused = violation(&count(to, requested), &state(Status::Running));
+            assert_eq!(refused.is_none(), allowed, "{to:?} {requested}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_a_later_state_could_lift_is_not_final() {
+        let rule = |to: Status| Rule::Transition(RequestedTransition::report(to));
+        assert!(!rule(Status::Running).permanently_violated_by(&state(Status::Running)));
+        assert!(rule(Status::Running).permanently_violated_by(&state(Status::Failed)));
+        assert!(rule(Status::Pending).permanently_violated_by(&state(Status::Running)));
+        assert!(Rule::Version(vec![1, 3]).permanently_violated_by(&state(Status::Running)));
+        assert!(!Rule::Version(vec![4]).permanently_violated_by(&state(Status::Running)));
+    }
+}

@@ -1,0 +1,154 @@
+//! The names in the table. Short, because every write pays for the size of the whole item.
+
+/// The environment variable that names the table, for every program that opens one.
+pub const TABLE_VARIABLE: &str = "RATCHET_TABLE";
+
+/// Partition key of the table.
+pub const PK: &str = "pk";
+/// Sort key of the table.
+pub const SK: &str = "sk";
+/// When the item may be removed, in epoch seconds. Reserved: nothing sets it yet.
+pub const TTL: &str = "ttl";
+
+/// `sk` of an execution's head.
+pub const HEAD_SK: &str = "h";
+/// `sk` of a flow's counter.
+pub const COUNTER_SK: &str = "c";
+/// `sk` of an API key.
+pub const API_KEY_SK: &str = "k";
+
+/// Sort key of every index: when the execution or API key was created, and its id. It never changes.
+pub const ORDER: &str = "t";
+/// Partition key of the index by organization.
+pub const BY_ORGANIZATION: &str = "go";
+/// Partition key of the index by status.
+pub const BY_STATUS: &str = "gs";
+/// Partition key of the index by flow.
+pub const BY_FLOW: &str = "gf";
+
+/// Status, by its name.
+pub const STATUS: &str = "st";
+/// How often the record was written, from 1.
+pub const VERSION: &str = "v";
+/// `flow_id`
+pub const FLOW_ID: &str = "fl";
+/// `agent_id`; absent: `unassigned`
+pub const AGENT_ID: &str = "ag";
+/// `execution_number`
+pub const NUMBER: &str = "nu";
+/// `trigger_type`
+pub const TRIGGER_TYPE: &str = "tt";
+/// `trigger_data` as JSON text; absent: `{}`
+pub const TRIGGER_DATA: &str = "td";
+/// `variables` as JSON text; absent: `{}`
+pub const VARIABLES: &str = "va";
+/// `priority`; absent: `normal`
+pub const PRIORITY: &str = "pr";
+/// When it first ran, in epoch milliseconds; absent: never
+pub const STARTED_AT: &str = "sa";
+/// `completed_at` in epoch milliseconds
+pub const COMPLETED_AT: &str = "co";
+/// `duration_ms`
+pub const DURATION: &str = "du";
+/// `timeout_seconds`
+pub const TIMEOUT: &str = "tm";
+/// `final_output` as JSON text
+pub const FINAL_OUTPUT: &str = "fo";
+/// `error_message`
+pub const ERROR_MESSAGE: &str = "em";
+/// `error_details` as JSON text
+pub const ERROR_DETAILS: &str = "ed";
+/// `retry_count`
+pub const RETRY_COUNT: &str = "rc";
+/// `max_retries`
+pub const MAX_RETRIES: &str = "mr";
+/// `parent_execution_id`
+pub const PARENT: &str = "pe";
+/// `tokens_used`
+pub const TOKENS: &str = "tk";
+/// `tool_calls_count`; absent: 0
+pub const TOOL_CALLS: &str = "tc";
+/// `cost_estimate` as the JSON text of the number that was sent
+pub const COST: &str = "ce";
+/// `performance_metrics` as JSON text; absent: `{}`
+pub const METRICS: &str = "pm";
+/// `metadata` as JSON text; absent: `{}`
+pub const METADATA: &str = "md";
+/// `created_at` in epoch milliseconds
+pub const CREATED_AT: &str = "ca";
+/// `updated_at` in epoch milliseconds
+pub const UPDATED_AT: &str = "ua";
+/// `scheduled_at` in epoch milliseconds
+pub const SCHEDULED_AT: &str = "sd";
+
+/// The dedup token of the write that created the record: nonce and body hash (see `dedup`).
+pub const CREATED_BY: &str = "wm";
+/// The transitions, a map from the write's id to what it did; each is its write's dedup token, too.
+pub const TRANSITIONS: &str = "tr";
+/// The version after each transition, a map from the write's id.
+pub const TRANSITION_VERSIONS: &str = "tv";
+
+/// The last time bucket in which an update of fields without an Idempotency-Key began; absent: none did (see `dedup`).
+pub const FENCE: &str = "uf";
+
+/// The last execution number of a flow.
+pub const LAST_NUMBER: &str = "n";
+
+/// The partition of the index by organization that holds every API key. One for all organizations: keys are few, and a
+/// function that may read executions by organization, status or flow must not be able to read it (docs/adr/0006).
+pub const API_KEYS: &str = "k#";
+
+/// SHA-256 of an API key.
+pub const API_KEY_DIGEST: &str = "hs";
+/// An API key's organization.
+pub const API_KEY_ORGANIZATION: &str = "og";
+/// An API key's scopes.
+pub const API_KEY_SCOPES: &str = "sp";
+/// From when on an API key is refused, in epoch milliseconds.
+pub const API_KEY_VALID_UNTIL: &str = "vu";
+
+/// The table's indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// All of an organization.
+    ByOrganization,
+    /// All in one status. The only one that a change of status touches.
+    ByStatus,
+    /// All of one flow.
+    ByFlow,
+}
+
+impl Index {
+    /// Every index.
+    pub const ALL: [Self; 3] = [Self::ByOrganization, Self::ByStatus, Self::ByFlow];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ByOrganization => "by_organization",
+            Self::ByStatus => "by_status",
+            Self::ByFlow => "by_flow",
+        }
+    }
+
+    /// The attribute that is its partition key.
+    #[must_use]
+    pub const fn partition_key(self) -> &'static str {
+        match self {
+            Self::ByOrganization => BY_ORGANIZATION,
+            Self::ByStatus => BY_STATUS,
+            Self::ByFlow => BY_FLOW,
+        }
+    }
+
+    /// What it holds besides its keys: what a second filter needs. None of it ever changes, so that no write pays for it
+    /// again.
+    #[must_use]
+    pub const fn projected(self) -> &'static [&'static str] {
+        match self {
+            Self::ByOrganization | Self::ByFlow => &[TRIGGER_TYPE],
+            Self::ByStatus => &[FLOW_ID, TRIGGER_TYPE],
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The keys of the table and its indexes, and how they are spelled.
+//!
+//! | item | pk | sk |
+//! | --- | --- | --- |
+//! | an execution's head | `e#<organization>#<id>` | `h` |
+//! | the counter of a flow | `c#<organization>#<flow_id>` | `c` |
+//! | an API key | `k#<key id>` | `k` |
+//!
+//! An organization never contains the delimiter ([`OrganizationId`]) and what a caller may choose freely stands last, so
+//! that no two different things spell the same key.
+
+use ratchet_model::api_key::ApiKey;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
+use ratchet_model::status::Status;
+
+/// Over how many index partitions the executions of one organization, status or flow are spread.
+///
+/// A partition takes 1,000 writes a second. Eight let an organization enter or leave one status 8,000 times a second,
+/// and cost a page eight small queries, sent at once (docs/adr/0003).
+pub const SHARDS: u8 = 8;
+
+/// `pk` of an execution's head.
+#[must_use]
+pub fn execution_pk(organization: &OrganizationId, id: &ExecutionId) -> String {
+    format!("e#{organization}#{id}")
+}
+
+/// `pk` of a flow's counter.
+#[must_use]
+pub fn counter_pk(organization: &OrganizationId, flow_id: &str) -> String {
+    format!("c#{organization}#{flow_id}")
+}
+
+/// A `pk` that no item has, and that a role for any kind of item that is read may ask for: of an API key without an id.
+pub const NO_ITEM: &str = "k#";
+
+/// `pk` of an API key.
+#[must_use]
+pub fn api_key_pk(key_id: &KeyId) -> String {
+    format!("k#{key_id}")
+}
+
+/// Reads the `pk` of an API key back.
+#[must_use]
+pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
+    pk.strip_prefix("k#").and_then(ApiKey::parse_id)
+}
+
+/// The shard of an execution: by its last byte, which is random in every id that the service creates.
+#[must_use]
+pub fn shard(id: &ExecutionId) -> u8 {
+    let [.., last] = id.as_bytes();
+    last % SHARDS
+}
+
+/// A partition of the index by organization.
+#[must_use]
+pub fn organization_partition(organization: &OrganizationId, shard: u8) -> String {
+    format!("o#{organization}#{shard}")
+}
+
+/// A partition of the index by status.
+#[must_use]
+pub fn status_partition(organization: &OrganizationId, shard: u8, status: Status) -> String {
+    format!("s#{organization}#{shard}#{status}")
+}
+
+/// A partition of the index by flow.
+#[must_use]
+pub fn flow_partition(organization: &OrganizationId, shard: u8, flow_id: &str) -> String {
+    format!("f#{organization}#{shard}#{flow_id}")
+}
+
+/// The sort key of every index. Orders by time of creation, then by id: no two executions have the same.
+#[must_use]
+pub fn order(created_at: Timestamp, id: &ExecutionId) -> String {
+    format!("{}#{id}", order_time(created_at))
+}
+
+/// The sort key of an API key in its index. Keys are listed in the order of creation.
+#[must_use]
+pub fn api_key_order(created_at: Timestamp, key_id: &KeyId) -> String {
+    format!("{}#{key_id}", order_time(created_at))
+}
+
+/// The first part of [`order`]; less than every order of that time, greater than every one before.
+#[must_use]
+pub fn order_time(time: Timestamp) -> String {
+    // No execution is created before 1970 or after 9999-12-31, which is 253402300799999.
+    format!("{:015}", time.millis().max(0))
+}
+
+/// Reads an order back.
+#[must_use]
+pub fn parse_order(order: &str) -> Option<(Timestamp, ExecutionId)> {
+    let (time, id) = order.split_once('#')?;
+    Some((Timestamp::from_millis(time.parse().ok()?)?, ExecutionId::parse(id)?))
+}
