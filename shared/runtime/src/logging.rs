@@ -49,3 +49,47 @@ where
         .with_filter(targets([function], level));
     tracing_subscriber::registry().with(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_function_logs_its_own_events_and_those_of_the_shared_crates() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber("enforce_deadlines", LevelFilter::INFO, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "enforce_deadlines", "own");
+            tracing::info!(target: "enforce_deadlines::pass", "own module");
+            tracing::info!(target: "ratchet_store::attempts", "shared");
+            tracing::debug!(target: "enforce_deadlines", "too detailed");
+            tracing::warn!(target: "aws_smithy_runtime", "a library's");
+            tracing::warn!(target: "another_function", "another function's");
+            tracing::error!(target: "aws_smithy_runtime", "a library's error");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let logged: Vec<bool> = ["own\"", "own module", "shared", "a library's error"]
+            .iter()
+            .map(|message| text.contains(message))
+            .collect();
+        assert_eq!((logged, text.lines().count()), (vec![true; 4], 4), "{text}");
+    }
+}
