@@ -21,13 +21,11 @@ pub enum TimestampError {
 }
 
 impl Timestamp {
-    /// From milliseconds since 1970; `None` outside of the years -9999 to 9999.
+    /// From milliseconds since 1970; `None` outside of the years 0 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
-            .ok()
-            .filter(|time| (0..=9999).contains(&time.year()))
-            .map(|_| Self(millis))
+        // 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z.
+        (-62_167_219_200_000..=253_402_300_799_999).contains(&millis).then_some(Self(millis))
     }
 
     /// Milliseconds since 1970.
@@ -59,26 +57,48 @@ impl Timestamp {
     }
 }
 
+/// `0000-00-00T00:00:00.000Z`, whose zeros are the digits.
+type Text = [u8; 24];
+
+impl Timestamp {
+    /// Writes it as text. By hand: a record has up to five times, and `format!` would cost each of them ten times as much.
+    fn text(self) -> Option<Text> {
+        let time = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000)).ok()?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut rest = text.as_mut_slice();
+        for (number, width) in [
+            (u32::try_from(time.year()).ok()?, 4),
+            (u8::from(time.month()).into(), 2),
+            (time.day().into(), 2),
+            (time.hour().into(), 2),
+            (time.minute().into(), 2),
+            (time.second().into(), 2),
+            (u32::try_from(self.0.rem_euclid(1_000)).ok()?, 3),
+        ] {
+            let (digits, after) = rest.split_at_mut_checked(width)?;
+            let mut number = number;
+            for digit in digits.iter_mut().rev() {
+                *digit += u8::try_from(number % 10).ok()?;
+                number /= 10;
+            }
+            // Past the separator.
+            rest = after.get_mut(1..)?;
+        }
+        Some(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
-        write!(
-            formatter,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            time.year(),
-            u8::from(time.month()),
-            time.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.millisecond()
-        )
+        let text = self.text().ok_or(fmt::Error)?;
+        formatter.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let text = self.text().ok_or_else(|| serde::ser::Error::custom("a time beyond the year 9999"))?;
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 
@@ -113,6 +133,22 @@ mod tests {
         assert_eq!(written("2023-11-07T05:31:56Z").as_deref(), Ok("2023-11-07T05:31:56.000Z"));
         assert_eq!(written("2023-11-07T05:31:56.1239+02:00").as_deref(), Ok("2023-11-07T03:31:56.123Z"));
         assert_eq!(written("1969-12-31T23:59:59.9999Z").as_deref(), Ok("1969-12-31T23:59:59.999Z"));
+    }
+
+    #[test]
+    fn every_time_is_written_as_the_time_crate_writes_it() {
+        // Ends of years, months and days, before and after 1970, and what lies between.
+        let step = 86_399_999 * 101;
+        let times = (-62_167_219_200_000..=253_402_300_799_999_i64).step_by(step);
+        let ends = [-62_167_219_200_000, -1, 0, 1, 951_868_799_999, 951_868_800_000, 253_402_300_799_999];
+        for millis in times.chain(ends) {
+            let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
+            let text = Timestamp::from_millis(millis).unwrap().to_string();
+            assert_eq!(OffsetDateTime::parse(&text, &Rfc3339).unwrap(), time, "{text}");
+            assert_eq!((text.len(), text.ends_with('Z')), (24, true), "{text}");
+        }
+        assert_eq!(Timestamp::from_millis(-62_167_219_200_001), None);
+        assert_eq!(Timestamp::from_millis(253_402_300_800_000), None);
     }
 
     #[test]

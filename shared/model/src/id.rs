@@ -47,7 +47,7 @@ impl fmt::Display for ExecutionId {
 
 impl Serialize for ExecutionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut [0; 36]))
     }
 }
 
