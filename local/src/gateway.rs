@@ -1,5 +1,5 @@
 //! API Gateway's HTTP API, as far as a caller can see it: routes, the authorizer, payload-2.0 events, and the answers
-//! that it gives by itself.
+//! that it gives by itself, to preflights among them.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +21,7 @@ use ratchet_model::clock::{Clock, SystemClock};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::cors::Cors;
 use crate::operations::{Endpoint, FunctionResponse, Services, find};
 
 /// The largest request body of an HTTP API, in bytes.
@@ -36,6 +38,7 @@ pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Gateway {
     services: Services,
     callers: HashMap<String, Caller>,
+    cors: Cors,
 }
 
 type HttpResponse = axum::http::Response<Body>;
@@ -43,15 +46,25 @@ type HttpResponse = axum::http::Response<Body>;
 impl Gateway {
     /// A gateway that knows `callers` by their keys, and every other key that is in the table.
     #[must_use]
-    pub fn new(services: Services, callers: HashMap<String, Caller>) -> Arc<Self> {
-        Arc::new(Self { services, callers })
+    pub fn new(services: Services, callers: HashMap<String, Caller>, cors: Cors) -> Arc<Self> {
+        Arc::new(Self { services, callers, cors })
     }
 
     /// Answers one HTTP request.
     pub async fn answer(&self, request: Request<Body>) -> HttpResponse {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path().to_owned();
-        let Some((endpoint, parameters)) = find(parts.method.as_str(), &path) else {
+        // Before the routes and the authorizer: a browser sends no key with a preflight.
+        if let Some(preflight) = self.cors.preflight(&parts) {
+            return preflight;
+        }
+        let mut response = self.route(&parts, body).await;
+        self.cors.mark(&parts.headers, response.headers_mut());
+        response
+    }
+
+    /// Answers a request by its route: with what the function says, or what API Gateway says in its place.
+    async fn route(&self, parts: &Parts, body: Body) -> HttpResponse {
+        let Some((endpoint, parameters)) = find(parts.method.as_str(), parts.uri.path()) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
         // The header is the authorizer's identity source: without it API Gateway does not even ask.
@@ -66,7 +79,7 @@ impl Gateway {
         let Ok(body) = axum::body::to_bytes(body, MAX_REQUEST).await else {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
-        let event = event(endpoint.operation, &parts, &parameters, &context, &body);
+        let event = event(endpoint.operation, parts, &parameters, &context, &body);
         self.invoke(endpoint, &event).await
     }
 
@@ -103,7 +116,7 @@ impl Gateway {
 /// The event, with every field that API Gateway sets.
 fn event(
     operation: &Operation,
-    parts: &axum::http::request::Parts,
+    parts: &Parts,
     parameters: &[(&str, &str)],
     context: &HashMap<String, String>,
     body: &Bytes,

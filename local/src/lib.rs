@@ -3,12 +3,14 @@
 //! | module | responsibility |
 //! | --- | --- |
 //! | `gateway` | HTTP to payload-2.0 events and back, as API Gateway does it, its own answers included |
+//! | `cors` | which pages of other origins may call, as API Gateway says it to browsers |
 //! | `operations` | one line per function: the route table, and the paths of the OpenAPI document |
 //! | `keys` | the API keys of the command line |
 //! | `database` | the embedded DynamoDB, or another one |
 //! | `docs` | `/openapi.json` and `/docs` |
 //! | `server` | all of it together |
 
+pub mod cors;
 pub mod database;
 pub mod docs;
 pub mod gateway;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use local::cors::AllowedOrigin;
 use local::keys::LocalKey;
 use local::operations::OPERATIONS;
 use local::server::{Data, Options, Server};
@@ -29,6 +30,9 @@ struct Arguments {
     /// An API key, its organization and, if not all, its scopes (read, write, admin); may be repeated
     #[arg(long = "api-key", value_name = "KEY=ORG[:scopes]", default_value = "local-dev-key=local")]
     keys: Vec<LocalKey>,
+    /// Let pages of this origin, such as `http://localhost:5173`, call from a browser, '*' pages of any; may be repeated
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origins: Vec<AllowedOrigin>,
     /// Print the OpenAPI document and end
     #[arg(long)]
     print_openapi: bool,
@@ -70,14 +74,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         (None, Some(endpoint)) => Data::At(endpoint),
         (None, None) => Data::Memory,
     };
-    let keys = arguments.keys;
-    let server = Server::start(Options { port: arguments.port, data: data.clone(), keys: keys.clone() }).await?;
-    greet(&server, &data, &keys).map_err(|error| error.to_string())?;
+    let (keys, cors_origins) = (arguments.keys, arguments.cors_origins);
+    let options =
+        Options { port: arguments.port, data: data.clone(), keys: keys.clone(), cors_origins: cors_origins.clone() };
+    let server = Server::start(options).await?;
+    greet(&server, &data, &keys, &cors_origins).map_err(|error| error.to_string())?;
     server.serve(stop()).await?;
     writeln!(std::io::stdout(), "Stopped.").map_err(|error| error.to_string())
 }
 
-fn greet(server: &Server, data: &Data, keys: &[LocalKey]) -> std::io::Result<()> {
+fn greet(server: &Server, data: &Data, keys: &[LocalKey], cors_origins: &[AllowedOrigin]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let url = format!("http://{}", server.address());
     let place = match data {
@@ -88,6 +94,9 @@ fn greet(server: &Server, data: &Data, keys: &[LocalKey]) -> std::io::Result<()>
     writeln!(out, "Ratchet listens on {url} ({place})")?;
     for key in keys {
         writeln!(out, "API key {} speaks for organization {} with scopes {}", key.key, key.organization, key.scopes)?;
+    }
+    for origin in cors_origins {
+        writeln!(out, "Pages of {origin} may call it from a browser")?;
     }
     if let Some(key) = keys.first() {
         writeln!(out, "Try:")?;

@@ -14,6 +14,7 @@ use ratchet_store::Store;
 use ratchet_store::schema::TABLE_VARIABLE;
 use tokio::net::TcpListener;
 
+use crate::cors::{AllowedOrigin, Cors};
 use crate::database::DynamoDb;
 use crate::docs;
 use crate::gateway::Gateway;
@@ -32,6 +33,8 @@ pub struct Options {
     pub data: Data,
     /// The keys that are known besides those in the table.
     pub keys: Vec<LocalKey>,
+    /// Whose pages may call from a browser; none for nobody's.
+    pub cors_origins: Vec<AllowedOrigin>,
 }
 
 /// Where the executions are.
@@ -81,7 +84,8 @@ impl Server {
         created.map_err(|why| format!("no table can be created in the DynamoDB at {}: {why}", database.endpoint))?;
         let table = store.table().to_owned();
         let services = Services { store, cursors: cursor_key()? };
-        Ok(Self { listener, address, gateway: Gateway::new(services, callers(&options.keys)), database, table })
+        let gateway = Gateway::new(services, callers(&options.keys), Cors::new(options.cors_origins));
+        Ok(Self { listener, address, gateway, database, table })
     }
 
     /// A server of services that are there already, on a free port.
@@ -93,7 +97,8 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let table = services.store.table().to_owned();
-        Ok(Self { listener, address, gateway: Gateway::new(services, callers(keys)), database, table })
+        let gateway = Gateway::new(services, callers(keys), Cors::default());
+        Ok(Self { listener, address, gateway, database, table })
     }
 
     /// Where it listens.

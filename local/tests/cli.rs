@@ -141,6 +141,19 @@ async fn keys_of_the_command_line_have_their_organizations_and_scopes() {
     );
 }
 
+#[test]
+fn it_says_whose_pages_may_call() {
+    let said = |arguments: &[&str]| {
+        let Running { greeting, .. } = &Running::start(&[&["--port", "0"], arguments].concat());
+        let lines = greeting.iter().filter_map(|line| line.strip_suffix(" may call it from a browser"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let two = ["--cors-origin", "http://localhost:5173", "--cors-origin", "https://app.example.com"];
+    assert_eq!(said(&two), ["Pages of http://localhost:5173", "Pages of https://app.example.com"]);
+    assert_eq!(said(&["--cors-origin", "*"]), ["Pages of any origin"]);
+    assert_eq!(said(&[]), [""; 0]);
+}
+
 #[tokio::test]
 async fn the_documentation_is_served_without_a_network() {
     let server = Running::start(&["--port", "0"]);
@@ -170,6 +183,8 @@ fn what_is_in_the_way_is_said() {
     assert!(complaint(&["--port", &port], &[]).contains(&format!("error: port {port} cannot be used")));
     assert!(complaint(&["--db", "/nowhere/at/all.db", "--port", "0"], &[]).contains("cannot be opened"));
     assert!(complaint(&["--api-key", "k"], &[]).contains("expected KEY=ORG"));
+    let origin = complaint(&["--cors-origin", "http://localhost:5173/app"], &[]);
+    assert!(origin.contains("browsers send this origin as http://localhost:5173: write it like that"), "{origin}");
     let away = [("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")];
     assert!(complaint(&["--port", "0"], &away).contains("DynamoDB at http://127.0.0.1:9"));
     assert!(complaint(&["--port", "0", "--db", "x.db"], &away).contains("use one of them"));

@@ -5,6 +5,7 @@ mod schemas;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use local::cors;
 use local::gateway::FUNCTION_TIMEOUT;
 use local::operations::OPERATIONS;
 use ratchet_model::api_key::ApiKey;
@@ -252,6 +253,42 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let needed = if *kind == Kind::Stream { &READ_STREAM[..] } else { &[] };
     assert_eq!(on_stream, needed.iter().map(|action| (*action).to_owned()).collect(), "{function}: the table's stream");
     operations
+}
+
+#[test]
+fn a_page_may_do_in_every_place_what_the_api_offers() {
+    let configured = &template()["Resources"]["Api"]["Properties"]["CorsConfiguration"];
+    // !If [HasCors, this, nothing]
+    let [condition, configured, otherwise] = &one_or_more(configured)[..] else { panic!("no !If: {configured:?}") };
+    assert_eq!((scalar(condition), scalar(otherwise)), ("HasCors".to_owned(), "AWS::NoValue".to_owned()));
+    // No AllowCredentials: a key is in a header, and a browser would send it nowhere by itself.
+    let fields: BTreeSet<String> = configured.as_mapping().expect("fields").keys().map(scalar).collect();
+    let known = ["AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders", "MaxAge"];
+    assert_eq!(fields, known.map(str::to_owned).into(), "what local/src/cors.rs knows");
+    let list = |name: &str| texts(&configured[name]).join(",");
+    assert_eq!(list("AllowMethods"), cors::ALLOW_METHODS, "in template.yaml and in local/src/cors.rs");
+    assert_eq!(list("AllowHeaders"), cors::ALLOW_HEADERS, "in template.yaml and in local/src/cors.rs");
+    assert_eq!(list("ExposeHeaders"), cors::EXPOSE_HEADERS, "in template.yaml and in local/src/cors.rs");
+    assert_eq!(configured["MaxAge"].as_u64().map(|age| age.to_string()).as_deref(), Some(cors::MAX_AGE));
+
+    let document = openapi();
+    // The key, and what every body is, are not among an operation's parameters.
+    let mut sent = BTreeSet::from(["content-type".to_owned(), "x-api-key".to_owned()]);
+    let mut read = BTreeSet::new();
+    for (_, operation) in openapi_operations(&document).into_values() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        sent.extend(parameters.filter(|one| one["in"] == "header").map(|one| text(&one["name"]).to_lowercase()));
+        for response in operation["responses"].as_object().expect("responses").values() {
+            let reusable = response["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+            let response = reusable.map_or(response, |name| &document["components"]["responses"][name]);
+            read.extend(response["headers"].as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()));
+        }
+    }
+    let listed = |list: &str| list.split(',').map(str::to_owned).collect::<BTreeSet<_>>();
+    let methods = OPERATIONS.iter().map(|endpoint| endpoint.operation.method.to_owned()).collect();
+    assert_eq!(listed(cors::ALLOW_METHODS), methods, "the methods of the operations");
+    assert_eq!(listed(cors::ALLOW_HEADERS), sent, "the request headers of openapi/openapi.json");
+    assert_eq!(listed(cors::EXPOSE_HEADERS), read, "the response headers of openapi/openapi.json");
 }
 
 #[test]
