@@ -1,8 +1,8 @@
 //! API keys: creating, listing, rotating and revoking them. For the key tool; the functions only read one
 //! ([`Store::api_key`]).
 //!
-//! Every write may be repeated: a lost answer is no reason to refuse the repeat, and a refusal is told as one only where
-//! nothing of the request can take effect any more.
+//! Every write may be repeated: a repeat after an attempt in doubt is not refused, and a refusal is reported as one
+//! only where no attempt at the request can be applied any more.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::item::{Item, listed_api_key_item, read_api_key, read_api_key_origin};
 use crate::schema::{self as a, Index};
 use crate::table_keys as k;
 
-/// How many keys one `BatchGetItem` asks for: as many as it takes.
+/// How many keys one `BatchGetItem` requests: its maximum.
 const BATCH: usize = 100;
 
-/// How often a rotation is tried while others change the old key.
+/// How often a rotation is tried while other requests change the old key.
 const ROTATE_TRIES: u32 = 4;
 
 /// A key in the table.
@@ -39,18 +39,18 @@ pub struct StoredApiKey {
     pub id: KeyId,
     /// What it may do, and until when.
     pub record: ApiKeyRecord,
-    /// When it was made; `None` for a key that is older than lists.
+    /// When it was created; `None` for a key that is older than the list of keys.
     pub created_at: Option<Timestamp>,
 }
 
-/// What a revocation found.
+/// The result of a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     /// The organization that the key spoke for.
     pub organization: OrganizationId,
     /// From when on it is refused.
     pub since: Timestamp,
-    /// Whether it was refused before, and nothing was changed.
+    /// Whether it was refused already, and nothing was changed.
     pub before: bool,
 }
 
@@ -63,7 +63,7 @@ pub struct Rotation {
     pub old_until: Timestamp,
 }
 
-/// Why a request about keys was not done.
+/// Why an operation on keys was not done.
 #[derive(Debug)]
 pub enum ApiKeyError {
     /// There is no such key.
@@ -77,7 +77,7 @@ pub enum ApiKeyError {
     TooLong,
     /// The table does not exist.
     NoTable,
-    /// The table, or its index, is not as Ratchet's.
+    /// The table, or its index, is not one of Ratchet's.
     OtherTable {
         /// What DynamoDB says.
         reason: String,
@@ -87,24 +87,24 @@ pub enum ApiKeyError {
         /// The action that they lack, as in an IAM policy.
         action: String,
     },
-    /// DynamoDB does not know the credentials, or knows them no more.
+    /// DynamoDB does not know the credentials, or they have expired.
     Credentials {
-        /// DynamoDB's word for it.
+        /// DynamoDB's error code.
         code: String,
     },
     /// DynamoDB throttled; nothing was changed.
     Busy,
     /// DynamoDB did not answer; nothing was changed.
     Away {
-        /// What was seen of it.
+        /// What is known of the cause.
         reason: String,
     },
-    /// The answer to a write was lost: it may have taken effect, or may still.
+    /// An attempt at a write is in doubt: it may have been applied, or may still be.
     OutcomeUnknown {
-        /// What was seen of it.
+        /// What is known of the cause.
         reason: String,
     },
-    /// An item that cannot be read, or an answer that nobody expected.
+    /// An item that cannot be read, or an unexpected answer.
     Failed {
         /// What it was.
         reason: String,
@@ -128,7 +128,7 @@ impl From<BuildError> for ApiKeyError {
     }
 }
 
-/// What a failed read means. `action` is what it needs, where DynamoDB does not say.
+/// What a failed read means. `action` is the action that it needs, where DynamoDB does not name it.
 fn failed<E>(error: &SdkError<E, HttpResponse>, action: &str) -> ApiKeyError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -143,7 +143,7 @@ where
         }
         Some("ResourceNotFoundException") => ApiKeyError::NoTable,
         Some("ValidationException") => ApiKeyError::OtherTable { reason: message.to_owned() },
-        // Not its message: it can quote the signed request, and with it a session token.
+        // The message is left out: it can quote the signed request, and with it a session token.
         Some(
             code @ ("UnrecognizedClientException"
             | "ExpiredTokenException"
@@ -160,7 +160,7 @@ where
     }
 }
 
-/// What a failed write means: where any attempt at it may have been applied, the last one's answer says nothing.
+/// What a failed write means. Where any attempt at it may have been applied, the answer to the last one proves nothing.
 fn failed_write<E>(error: &SdkError<E, HttpResponse>, attempts: &Attempts, action: &str) -> ApiKeyError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -189,8 +189,8 @@ fn read_stored_key(item: &Item) -> Result<StoredApiKey, ApiKeyError> {
     Ok(StoredApiKey { id, record, created_at })
 }
 
-/// The condition under which a key may be put: nobody has its id, or it is this very key, put by an earlier attempt.
-fn only_itself(expression: &mut Expression, key: &ApiKey) -> String {
+/// The condition for putting a key: no key has its id, or this very key does, put by an earlier attempt.
+fn absent_or_same_key(expression: &mut Expression, key: &ApiKey) -> String {
     let pk = expression.name(a::PK);
     let digest = expression.name(a::API_KEY_DIGEST);
     let own = expression.value(binary(key.digest()));
@@ -198,7 +198,7 @@ fn only_itself(expression: &mut Expression, key: &ApiKey) -> String {
 }
 
 impl Store {
-    /// Puts a new key into the table: valid from now on, for `lifetime` if it is to end by itself.
+    /// Puts a new key into the table: valid from now on, for `lifetime` if there is one.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl Store {
         let now = self.clock.now();
         let new = new_key(key, organization, scopes, now, lifetime)?;
         let mut expression = Expression::default();
-        let condition = only_itself(&mut expression, key);
+        let condition = absent_or_same_key(&mut expression, key);
         let (names, values) = expression.into_maps();
         let attempts = Attempts::default();
         let outcome = self
@@ -235,8 +235,8 @@ impl Store {
         Err(failed_write(&error, &attempts, "dynamodb:PutItem"))
     }
 
-    /// All keys, or those of one organization, oldest first. By an index that follows the table within moments: a key
-    /// that was made just now may be missing. What is said of a key is as of its last write.
+    /// All keys, or those of one organization, oldest first. They are found by an index that follows the table within
+    /// moments: a key that was created just now may be missing. The record of each key is as of its last write.
     ///
     /// # Errors
     ///
@@ -278,12 +278,12 @@ impl Store {
             }
         }
         keys.retain(|key| organization.is_none_or(|organization| key.record.organization == *organization));
-        // A batch comes back in any order.
+        // A batch returns the keys in any order.
         keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
         Ok(keys)
     }
 
-    /// Ends a key now, unless it has ended before.
+    /// Revokes a key from now on, unless it has ended already.
     ///
     /// # Errors
     ///
@@ -304,7 +304,7 @@ impl Store {
             .key(a::PK, text(k::api_key_pk(id)))
             .key(a::SK, text(a::API_KEY_SK))
             .set_update_expression(update)
-            // Never later than it already is.
+            // The end of a key never moves to a later time.
             .condition_expression(format!(
                 "attribute_exists({pk}) AND (attribute_not_exists({until}) OR {until} > {at})"
             ))
@@ -328,12 +328,12 @@ impl Store {
         let item = item.ok_or_else(|| ApiKeyError::Failed { reason: "DynamoDB returned no item".to_owned() })?;
         let record = read_stored_key(&item)?.record;
         let since = record.valid_until.unwrap_or(now);
-        // The same moment: an attempt of ours whose answer was lost.
+        // The same moment means an earlier attempt of this request, which was in doubt.
         Ok(Revocation { organization: record.organization, since, before: since < now })
     }
 
     /// Replaces a key: `key` has the same organization and scopes from now on, and the old one ends after `keep`, or
-    /// when it would have ended anyway. Both happen, or none.
+    /// when it would have ended anyway. Both changes take effect, or neither.
     ///
     /// # Errors
     ///
@@ -348,7 +348,7 @@ impl Store {
         let attempts = Attempts::default();
         self.try_to_rotate(old, keep, key, lifetime, &attempts).await.map_err(|error| match error {
             error @ ApiKeyError::OutcomeUnknown { .. } => error,
-            // An earlier attempt may still arrive, whatever became of the last one.
+            // An earlier attempt may still arrive, whatever the outcome of the last one.
             _ if attempts.any_in_doubt() => ApiKeyError::OutcomeUnknown { reason: "its answer was lost".to_owned() },
             error => error,
         })
@@ -365,7 +365,7 @@ impl Store {
         for tries in 0..ROTATE_TRIES {
             let stored = self.stored_key(old).await?.ok_or(ApiKeyError::Unknown)?.record;
             if tries > 0 {
-                // What was refused may be the repeat of an attempt that was applied.
+                // The refused attempt may be the repeat of one that was applied.
                 let new = self.stored_key(&key.id()).await?.filter(|new| new.record.digest == key.digest());
                 if let (Some(new), Some(old_until)) = (new, stored.valid_until) {
                     return Ok(Rotation { new, old_until });
@@ -391,7 +391,7 @@ impl Store {
             match outcome {
                 Ok(_) => return Ok(Rotation { new, old_until }),
                 Err(error) => match error.as_service_error() {
-                    // Somebody changed the old key in between, or is about to.
+                    // Another request has changed the old key in between, or is about to.
                     Some(
                         TransactWriteItemsError::TransactionCanceledException(_)
                         | TransactWriteItemsError::TransactionInProgressException(_),
@@ -405,7 +405,7 @@ impl Store {
 
     fn put_new_key(&self, key: &ApiKey, new: &StoredApiKey, now: Timestamp) -> Result<Put, ApiKeyError> {
         let mut expression = Expression::default();
-        let condition = only_itself(&mut expression, key);
+        let condition = absent_or_same_key(&mut expression, key);
         let (names, values) = expression.into_maps();
         Ok(Put::builder()
             .table_name(&self.table)
@@ -416,7 +416,7 @@ impl Store {
             .build()?)
     }
 
-    /// Gives the old key its end, if it still is as it was read.
+    /// Sets the end of the old key, if the key is unchanged since it was read.
     fn end_old_key(&self, old: &KeyId, stored: &ApiKeyRecord, end: Timestamp) -> Result<Update, ApiKeyError> {
         let mut expression = Expression::default();
         expression.assign(a::API_KEY_VALID_UNTIL, number(end.millis()));

@@ -1,7 +1,8 @@
-//! What became of the SDK's attempts at one request, and what that means for the answer.
+//! The outcome of the SDK's attempts at one request, and what it means for the answer.
 //!
-//! The SDK repeats lost and throttled requests by itself and reports the last attempt alone. Whether an *earlier* one
-//! may have been applied, or may still be on its way, decides between "nothing was written", "refused" and "unknown".
+//! The SDK itself repeats attempts that were throttled or got no answer, and reports the last one alone. Whether an
+//! *earlier* one may have been applied, or may still be under way, decides between "nothing was written", "rejected"
+//! and "outcome unknown".
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +16,14 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use ratchet_model::error::Error;
 
-/// Watches the attempts at one request. Clones share what they see.
+/// Observes the attempts at one request. Clones share their observations.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts {
     in_doubt: Arc<AtomicBool>,
 }
 
 impl Attempts {
-    /// Whether an attempt reached the store, as far as can be known, and its answer did not come back.
+    /// Whether an attempt is in doubt: as far as can be known it reached the store, and its answer did not arrive.
     pub fn any_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
     }
@@ -54,7 +55,7 @@ const fn is_final(status: u16) -> bool {
     status < 500
 }
 
-/// Whether the request never left, because there was no connection to send it by.
+/// Whether the attempt was never sent, because no connection could be opened.
 fn never_sent(error: &ConnectorError) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
@@ -66,7 +67,7 @@ fn never_sent(error: &ConnectorError) -> bool {
     false
 }
 
-/// How DynamoDB says "not now".
+/// The error codes by which DynamoDB throttles.
 pub const THROTTLED: [&str; 5] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
@@ -83,7 +84,7 @@ pub fn is_too_large<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
     })
 }
 
-/// What a failed write means: nothing written, unknown, or a bug.
+/// What a failed write means: nothing was written, the outcome is unknown, or a bug.
 pub fn failed_write<E>(error: &SdkError<E, HttpResponse>, attempts: &Attempts) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -96,7 +97,7 @@ where
     }
 }
 
-/// What a failed read means: the store away, or a bug.
+/// What a failed read means: the store is unavailable, or a bug.
 pub fn failed_read<E>(error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -110,14 +111,14 @@ where
         _ => false,
     };
     let reason = match error.code() {
-        Some(code) => format!("DynamoDB: {code}{}", harmless_part(code, error.message().unwrap_or_default())),
+        Some(code) => format!("DynamoDB: {code}{}", loggable_part(code, error.message().unwrap_or_default())),
         None => format!("DynamoDB: {}", root_cause(error)),
     };
     if bug { Error::Internal(reason) } else { Error::StoreUnavailable { reason } }
 }
 
-/// The last attempt; those before it are the business of [`Attempts`]. An operation that ran out of time never gets to
-/// tell them of its last attempt.
+/// Whether the last attempt may have been applied. [`Attempts`] observes those before it, but not the last attempt of
+/// an operation that ran out of time.
 pub fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::ServiceError(service) => !is_final(service.raw().status().as_u16()),
@@ -127,13 +128,13 @@ pub fn may_have_been_applied<E>(error: &SdkError<E, HttpResponse>) -> bool {
     }
 }
 
-/// What the log may have of DynamoDB's message: it names tables and accounts, and may quote values, but says what a policy
-/// lacks, and what is wrong with an expression of ours.
-fn harmless_part(code: &str, message: &str) -> String {
+/// The part of DynamoDB's message that may be logged. The message names tables and accounts, and may quote values. It
+/// also says which action a policy lacks, and what is wrong with an expression of this crate.
+fn loggable_part(code: &str, message: &str) -> String {
     match code {
         "AccessDeniedException" => denied_action(message).map(|action| format!(": {action}")).unwrap_or_default(),
         "ValidationException" => {
-            // Every second part stands between quotes, or after a quote that nothing ends.
+            // Every second part is between quotes, or after a quote that is not closed.
             let parts = message.split(['\'', '"']).enumerate();
             let shown: Vec<&str> = parts.map(|(at, part)| if at % 2 == 0 { part } else { "..." }).collect();
             format!(": {}", shown.join("'"))
@@ -149,7 +150,7 @@ pub fn denied_action(message: &str) -> Option<&str> {
     is_action.then_some(action)
 }
 
-/// Why there was no answer. Not the errors above the cause: some of them show the whole request.
+/// The root cause of a missing answer. The errors above it are left out: some of them show the whole request.
 pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_missing_action_is_read_from_what_dynamodb_says() {
+    fn the_missing_action_is_read_from_dynamodbs_message() {
         let message = "User: arn:aws:iam::1:user/me is not authorized to perform: dynamodb:Query on resource: \
                        arn:aws:dynamodb:eu-west-1:1:table/t/index/by_organization because no identity-based policy \
                        allows the dynamodb:Query action";
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_dynamodb_says_the_log_has_no_name_and_no_value() {
+    fn the_loggable_part_has_no_name_and_no_value() {
         for (code, message, shown) in [
             (
                 "AccessDeniedException",
@@ -186,7 +187,7 @@ mod tests {
             ("ValidationException", "Syntax error; token: \"v", ": Syntax error; token: '..."),
             ("ValidationException", "Two document paths overlap", ": Two document paths overlap"),
         ] {
-            assert_eq!(harmless_part(code, message), shown, "{message}");
+            assert_eq!(loggable_part(code, message), shown, "{message}");
         }
     }
 }

@@ -13,24 +13,24 @@ use crate::Store;
 use crate::client::{BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT, timeouts};
 use crate::item::Item;
 
-/// How often keys that a busy table left out are asked for again.
+/// How many requests a batch may take: keys that a throttled table left unprocessed are requested again.
 const BATCH_TRIES: usize = 3;
 
 impl Store {
-    /// Items by their keys, in any order, read consistently. `failed` says what a failure of the request means.
+    /// Items by their keys, in any order, read consistently. `failed` converts an error of a request.
     pub(crate) async fn fetch_batch<F: From<Error>>(
         &self,
         keys: Vec<Item>,
         failed: impl Fn(&SdkError<BatchGetItemError, HttpResponse>) -> F,
     ) -> Result<Vec<Item>, F> {
         let mut found = Vec::with_capacity(keys.len());
-        let mut asked = keys;
+        let mut wanted = keys;
         for tries in 0..BATCH_TRIES {
             if tries > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << tries)).await;
             }
             let request = KeysAndAttributes::builder()
-                .set_keys(Some(std::mem::take(&mut asked)))
+                .set_keys(Some(std::mem::take(&mut wanted)))
                 .consistent_read(true)
                 .build()
                 .map_err(|error| Error::internal(error.to_string()))?;
@@ -46,12 +46,12 @@ impl Store {
                 .await
                 .map_err(|error| failed(&error))?;
             found.extend(output.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            asked = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, request)| request.keys).collect();
-            if asked.is_empty() {
+            wanted = output.unprocessed_keys.into_iter().flatten().flat_map(|(_, request)| request.keys).collect();
+            if wanted.is_empty() {
                 return Ok(found);
             }
         }
-        let reason = format!("{} keys of a batch were left unprocessed", asked.len());
+        let reason = format!("{} keys of a batch were left unprocessed", wanted.len());
         Err(Error::StoreUnavailable { reason }.into())
     }
 }

@@ -1,5 +1,5 @@
-//! The write: one `UpdateItem` whose condition decides, and whose answer tells applied, rejected, missing and repeated
-//! apart. What the condition requires is in `rules`.
+//! The write: one `UpdateItem`. Its condition decides, and its answer distinguishes applied, rejected, missing and
+//! duplicate. What the condition requires is in `rules`.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -21,46 +21,46 @@ use crate::schema as a;
 use crate::table_keys as k;
 use crate::{MAX_ITEM, Store};
 
-/// How often a write is sent: a fenced one is sent once more. Twice [`OPERATION_TIMEOUT`](crate::client::OPERATION_TIMEOUT)
-/// fits into a function's 10 s, as for execute flow.
+/// How many requests one write may take: a fenced write is sent once more. Twice
+/// [`OPERATION_TIMEOUT`](crate::client::OPERATION_TIMEOUT) fits into a function's timeout of 10 s, as for execute flow.
 pub const MAX_ATTEMPTS: usize = 2;
 
-/// A change that took effect, now or by an earlier attempt.
+/// A change that took effect, now or by an earlier attempt or request.
 #[derive(Debug)]
 pub struct Changed {
-    /// The record: after the change or, for a repeat, as it now stands.
+    /// The record: after the change or, for a duplicate, in its present state.
     pub execution: Execution,
-    /// Whether an earlier request with the same Idempotency-Key did it.
+    /// Whether an earlier request with the same Idempotency-Key made the change.
     pub replayed: bool,
     item: Item,
-    /// Under which name the transition log has the change, if it was a transition.
-    token: Option<String>,
+    /// The id of the write, by which the transition log has the change, if it was a transition.
+    write_id: Option<String>,
 }
 
 impl Changed {
-    /// The transition that this change was, if it was one. Read from the log only where it is asked for: a damaged entry of
-    /// another change must not turn a write that took effect into an error.
+    /// The transition, if this change was one. It is read from the log only on demand: a damaged entry of another
+    /// change must not turn a write that took effect into an error.
     ///
     /// # Errors
     ///
     /// [`Error::Internal`] where the log cannot be read.
     pub fn transition(&self) -> Result<Option<Transition>, Error> {
-        let Some(token) = &self.token else { return Ok(None) };
+        let Some(write_id) = &self.write_id else { return Ok(None) };
         let log = read_transitions(&self.item)?;
-        Ok(log.into_iter().find(|(id, _)| id == token).map(|(_, transition)| transition))
+        Ok(log.into_iter().find(|(id, _)| id == write_id).map(|(_, transition)| transition))
     }
 }
 
-/// What became of one write.
+/// The outcome of one request of a write.
 #[expect(clippy::large_enum_variant, reason = "nearly every write is a change: a box would be an allocation for each")]
-enum Sent {
+enum Outcome {
     /// It took effect.
     Changed(Changed),
     /// It was fenced, and has to be sent again.
     Fenced(Fenced),
 }
 
-/// One change on its way: all that is needed to write it and to understand the answer.
+/// One change, with all that is needed to write it and to interpret the answer.
 struct Write<'a> {
     caller: &'a Caller,
     id: &'a ExecutionId,
@@ -75,9 +75,9 @@ impl Write<'_> {
         let mut expression = Expression::default();
         let pk = expression.name(a::PK);
         expression.require(format!("attribute_exists({pk})"));
-        let idle = self.change.transition.is_none() && self.change.fields.is_empty();
-        if idle && self.change.options.idempotency_key.is_none() {
-            // `{}` changes nothing, so that a repeat of it needs no token; If-Match still counts.
+        let changes_nothing = self.change.transition.is_none() && self.change.fields.is_empty();
+        if changes_nothing && self.change.options.idempotency_key.is_none() {
+            // `{}` changes nothing, so that a repeat of it needs no write token. If-Match still counts.
             self.require_rules(&mut expression);
             return expression;
         }
@@ -87,7 +87,7 @@ impl Write<'_> {
             Some(transition) => self.enter(transition.to(), &mut expression),
             None => self.token.record(&mut expression),
         }
-        if !idle {
+        if !changes_nothing {
             self.write_fields(&mut expression);
             expression.assign(a::UPDATED_AT, number(self.now.millis()));
             let version = expression.name(a::VERSION);
@@ -103,7 +103,8 @@ impl Write<'_> {
         }
     }
 
-    /// Enters a status: with it the index key, the log, and what the status itself sets.
+    /// Enters a status, and writes what belongs to it: the index key, the log entries, and the fields that the status
+    /// itself sets.
     fn enter(&self, to: Status, expression: &mut Expression) {
         let (organization, shard) = (&self.caller.organization, k::shard(self.id));
         expression.assign(a::STATUS, text(to.as_str()));
@@ -118,7 +119,7 @@ impl Write<'_> {
         let one = expression.value(number(1));
         expression.set(&entry, &format!("{version} + {one}"));
 
-        // Every placeholder must be used: DynamoDB refuses an expression with one left over.
+        // Every placeholder must be used: DynamoDB refuses an expression with an unused one.
         if to == Status::Running {
             let started = expression.name(a::STARTED_AT);
             let now = expression.value(number(self.now.millis()));
@@ -148,18 +149,18 @@ impl Write<'_> {
         }
     }
 
-    /// What a refused condition means.
-    fn refused(&self, item: Option<Item>, attempts: &Attempts) -> Result<Sent, Error> {
+    /// What a failed condition means: no such execution, a duplicate, a rejection, or a fenced write.
+    fn condition_failed(&self, item: Option<Item>, attempts: &Attempts) -> Result<Outcome, Error> {
         let Some(item) = item.filter(|item| !item.is_empty()) else { return Err(Error::NotFound) };
         match self.token.find(&item) {
             Some(Duplicate::KeyReused) => return Err(Error::IdempotencyKeyReused),
-            Some(duplicate) => return self.changed(item, duplicate == Duplicate::Replay).map(Sent::Changed),
+            Some(duplicate) => return self.changed(item, duplicate == Duplicate::Replay).map(Outcome::Changed),
             None => {}
         }
         let fenced = self.change.transition.is_none().then(|| self.token.fenced(&item)).flatten();
         match decide(&self.rules, &read_state(&item)?, attempts.any_in_doubt(), fenced) {
             Decision::Rejected(error) => Err(error),
-            Decision::Retry(fenced) => Ok(Sent::Fenced(fenced)),
+            Decision::Retry(fenced) => Ok(Outcome::Fenced(fenced)),
             Decision::Applied => Err(Error::internal("the store refused a write that no rule refuses")),
         }
     }
@@ -167,8 +168,8 @@ impl Write<'_> {
     /// A change that took effect, as `item` shows it.
     fn changed(&self, item: Item, replayed: bool) -> Result<Changed, Error> {
         let execution = read_execution(&item)?;
-        let token = self.change.transition.is_some().then(|| self.token.id().to_owned());
-        Ok(Changed { execution, replayed, item, token })
+        let write_id = self.change.transition.is_some().then(|| self.token.id().to_owned());
+        Ok(Changed { execution, replayed, item, write_id })
     }
 }
 
@@ -194,25 +195,25 @@ fn field_values(fields: &FieldUpdates) -> Vec<(&'static str, AttributeValue)> {
     .collect()
 }
 
-/// How many bytes the attributes of a change of fields have.
+/// The size of the attributes that a change of fields sets, in bytes.
 fn fields_size(fields: &FieldUpdates) -> usize {
     let attributes = field_values(fields).into_iter().map(|(name, value)| (name.to_owned(), value));
     item::size(&attributes.collect())
 }
 
 impl Store {
-    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request; two for an update of
-    /// fields without a key that was fenced by a writer of a later time bucket (see `dedup`).
+    /// Changes an execution: its status, its fields, or both, if every rule allows it. One request; two for an update
+    /// of fields without an Idempotency-Key that was fenced by a write of a later time bucket (see `dedup`).
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Rejected`], [`Error::IdempotencyKeyReused`], [`Error::UpdateTooLarge`]: nothing was written.
-    /// [`Error::StoreUnavailable`]: nothing was written, and it may be tried again. [`Error::OutcomeUnknown`]: it may
-    /// have been written, or may still be.
+    /// [`Error::NotFound`], [`Error::Rejected`], [`Error::IdempotencyKeyReused`], [`Error::UpdateTooLarge`]: nothing
+    /// was written. [`Error::StoreUnavailable`]: nothing was written, and the change may be tried again.
+    /// [`Error::OutcomeUnknown`]: the change may have been applied, or may still be.
     pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
         let size = fields_size(&change.fields);
         if size > MAX_ITEM {
-            // No record can hold it, and how DynamoDB says so depends on where it notices.
+            // No record can hold these fields, and the form of DynamoDB's error depends on where it detects that.
             return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });
         }
         let now = self.clock.now();
@@ -220,15 +221,15 @@ impl Store {
         let mut write = Write { caller, id, change, rules: Rule::all(change), token, now };
         for _ in 0..MAX_ATTEMPTS {
             match self.send(&write, size).await? {
-                Sent::Changed(changed) => return Ok(changed),
-                Sent::Fenced(fenced) => write.token.advance_to(fenced),
+                Outcome::Changed(changed) => return Ok(changed),
+                Outcome::Fenced(fenced) => write.token.advance_to(fenced),
             }
         }
         Err(Error::StoreUnavailable { reason: "fenced by writers whose clocks are ahead, again and again".to_owned() })
     }
 
     /// Sends a write: one request. `size` is that of the fields, in bytes.
-    async fn send(&self, write: &Write<'_>, size: usize) -> Result<Sent, Error> {
+    async fn send(&self, write: &Write<'_>, size: usize) -> Result<Outcome, Error> {
         let expression = write.expression();
         let (update, condition) = (expression.update(), expression.condition());
         let (names, values) = expression.into_maps();
@@ -252,11 +253,11 @@ impl Store {
         match outcome {
             Ok(output) => {
                 let item = output.attributes.ok_or_else(|| Error::internal("the store returned no item"))?;
-                write.changed(item, false).map(Sent::Changed)
+                write.changed(item, false).map(Outcome::Changed)
             }
             Err(error) => {
                 if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
-                    return write.refused(failed.item().cloned(), &attempts);
+                    return write.condition_failed(failed.item().cloned(), &attempts);
                 }
                 if is_too_large(&error) {
                     return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });

@@ -1,4 +1,4 @@
-//! How the store calls DynamoDB: timeouts, retries, and which servers it trusts.
+//! How the store calls DynamoDB: timeouts, retries, and trusted certificate authorities.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoM
 
 use crate::trust_roots::TrustRoots;
 
-/// How long one attempt may take. Less than [`OPERATION_TIMEOUT`], so that a lost answer leaves time for another try.
+/// How long one attempt may take. Less than [`OPERATION_TIMEOUT`], so that an attempt in doubt leaves time for another
+/// one.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);
 
 /// How long all attempts at one request may take. Twice this (execute flow sends two requests) is less than the
-/// functions' own timeout of 10 s, which is less than API Gateway's 30 s: the caller gets our answer, not theirs.
+/// functions' own timeout of 10 s, which is less than API Gateway's 30 s: the caller gets the service's own answer, and
+/// not Lambda's or API Gateway's.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(4_000);
 
 /// How long one attempt at a batch of records may take: up to 10 MB, on a fraction of a CPU.
@@ -27,13 +29,13 @@ pub(crate) const BATCH_OPERATION_TIMEOUT: Duration = Duration::from_millis(5_500
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// How often a request is tried.
+/// How many attempts a request may take.
 pub const ATTEMPTS: u32 = 3;
 
-/// How the store calls DynamoDB: every limit explicit, for the SDK has none for attempts.
+/// The configuration of the store's client. Every limit is explicit, because the SDK has none for attempts.
 #[must_use]
 pub fn config(region: String, credentials: Credentials, endpoint: Option<String>, roots: &TrustRoots) -> Builder {
-    // The SDK's own first pause is a second, by far longer than what DynamoDB needs to answer again.
+    // The SDK's default for the first backoff is a second, far longer than DynamoDB needs to answer again.
     let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25));
     let builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -58,15 +60,15 @@ pub(crate) fn timeouts(attempt: Duration, operation: Duration) -> TimeoutConfig 
         .build()
 }
 
-/// An HTTP client for an endpoint: without one, or for `https`, with TLS by rustls and ring, and with servers that one of
-/// `roots` vouches for.
+/// An HTTP client for an endpoint. Without an endpoint, or for `https`, it uses TLS by rustls and ring, and accepts
+/// servers whose certificate chain ends at one of `roots`.
 ///
 /// # Panics
 ///
-/// Never: the SDK's builder of a TLS context has no error to give. Going on without one would be to trust everybody that
-/// the system trusts.
+/// Never: the SDK's builder of a TLS context has no error to return. To continue without a context would be to trust
+/// every certificate authority that the system trusts.
 #[must_use]
-#[expect(clippy::expect_used, reason = "the one other choice is to trust more than was asked for")]
+#[expect(clippy::expect_used, reason = "the alternative is to trust more authorities than were configured")]
 pub fn http_client(endpoint: Option<&str>, roots: &TrustRoots) -> SharedHttpClient {
     let builder = aws_smithy_http_client::Builder::new();
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {

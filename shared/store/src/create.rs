@@ -19,17 +19,17 @@ use crate::schema as a;
 use crate::table_keys as k;
 use crate::{MAX_ITEM, Store};
 
-/// An execution that was created, now or at an earlier try.
+/// An execution that was created, now or by an earlier attempt or request.
 #[derive(Debug)]
 pub struct Created {
-    /// The record: new or, for a repeat, as it now stands.
+    /// The record: new or, for a duplicate, in its present state.
     pub execution: Execution,
     /// Whether an earlier request with the same Idempotency-Key created it.
     pub replayed: bool,
 }
 
-/// The id of a new execution. With an Idempotency-Key it follows from the organization and the key: the put of a repeat
-/// meets the item of the first, and that is all that it takes to create no second one.
+/// The id of a new execution. With an Idempotency-Key it is derived from the organization and the key. So the put of a
+/// replay finds the item of the first request, and nothing else is needed to create no second execution.
 fn new_id(organization: &OrganizationId, key: Option<&IdempotencyKey>) -> Result<ExecutionId, Error> {
     let uuid: Uuid = if let Some(key) = key {
         use sha2::{Digest, Sha256};
@@ -39,7 +39,7 @@ fn new_id(organization: &OrganizationId, key: Option<&IdempotencyKey>) -> Result
         hash.update(key.key);
         let digest: [u8; 32] = hash.finalize().into();
         let [first_half @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = digest;
-        // RFC 9562, 5.8 and B.2: a hash of one's own choice makes a version 8.
+        // RFC 9562, 5.8 and B.2: a UUID from a hash of the application's choice has version 8.
         Builder::from_custom_bytes(first_half).into_uuid()
     } else {
         let mut random = [0u8; 16];
@@ -54,8 +54,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::IdempotencyKeyReused`], [`Error::RecordTooLarge`], [`Error::StoreUnavailable`]: none was created. [`Error::OutcomeUnknown`]:
-    /// one may have been created; a repeat with the same Idempotency-Key finds it.
+    /// [`Error::IdempotencyKeyReused`], [`Error::RecordTooLarge`], [`Error::StoreUnavailable`]: no execution was
+    /// created. [`Error::OutcomeUnknown`]: one may have been created; a repeat with the same Idempotency-Key finds it.
     pub async fn create(&self, caller: &Caller, new: &NewExecution) -> Result<Created, Error> {
         let id = new_id(&caller.organization, new.idempotency_key.as_ref())?;
         let token = WriteToken::new(new.idempotency_key.as_ref(), self.clock.now())?;
@@ -96,7 +96,8 @@ impl Store {
         Err(failed_write(&error, &attempts))
     }
 
-    /// The next `execution_number` of a flow. A lost answer, or an execution that was not created after all, leaves a gap.
+    /// The next `execution_number` of a flow. An attempt in doubt, or an execution that was not created after all,
+    /// leaves a gap.
     async fn next_number(&self, organization: &OrganizationId, flow_id: &str) -> Result<i64, Error> {
         let mut expression = Expression::default();
         let last = expression.name(a::LAST_NUMBER);
@@ -114,7 +115,7 @@ impl Store {
             .return_values(ReturnValue::UpdatedNew)
             .send()
             .await
-            // No execution was created, whatever became of the counter.
+            // No execution was created, whether or not the counter has risen.
             .map_err(|error| failed_read(&error))?;
         output
             .attributes

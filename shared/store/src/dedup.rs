@@ -1,28 +1,30 @@
-//! The marks that writes leave on an execution, by which a repeat finds out that it is one.
+//! Write tokens: a write records its token on the execution, and by that token a duplicate of the write is recognized.
 //!
-//! Each write has an id. A write with a transition leaves it as its key in the transition log, for good. A write of
-//! fields alone leaves it in a *ring*: a few maps that take turns, one for each bucket of time. All attempts at a request
-//! carry the bucket in which it began. There are two rings, because there are two kinds of ids.
+//! Each write has an id. A write with a transition records it as its key in the transition log, for good. A write of
+//! fields alone records it in a *bucket ring*: a few maps that take turns, one for each time bucket. All attempts at a
+//! request carry the bucket in which the request began. There are two rings, because there are two kinds of ids.
 //!
-//! **Made from an Idempotency-Key** ([`KEYED`]): remembered for a day, that is what callers are promised. Repeats are
-//! requests of their own, begun in other buckets and by other clocks. Of four maps a write
+//! **Derived from an Idempotency-Key** ([`KEYED`]): the token is retained for a day, as callers are promised. Replays
+//! are requests of their own, which began in other buckets and by other clocks. Of four maps a write
 //!
-//! - requires that its id is in none of those for the last, the present and the next bucket,
-//! - puts its id into the present one, and
-//! - empties the one after the next.
+//! - requires that its id is in none of those for the last, the current and the next bucket,
+//! - records its id in the current one, and
+//! - clears the one after the next.
 //!
-//! So a mark is kept for at least one whole bucket and at most two of a writer's activity. The next bucket is looked at
-//! and not emptied because another writer's clock may be ahead: only clocks that disagree by a whole bucket, less what an
-//! attempt may be late, could drop a mark early (`tests/model/limits.rs`). A bucket is an hour longer than a day for that.
+//! So a token is retained for at least one whole bucket, and at most two, of a writer's activity. The next bucket is
+//! checked and not cleared because another writer's clock may be ahead: only clocks that disagree by a whole bucket,
+//! less what an attempt may be late, could drop a token early (`tests/model/limits.rs`). For that reason a bucket is an
+//! hour longer than a day.
 //!
-//! **Of requests without a key** ([`UNKEYED`]): nobody else has such an id, it serves the service's own retries. They would
-//! have to be remembered for as long as an attempt may still be under way, and nobody promises how long that is. A *fence*
-//! makes that unnecessary: the record keeps the last bucket that any of these writes began in, and a write requires that
-//! this is not after its own. It never falls, whatever the clocks say, so that the marks of the bucket before are all that is needed.
-//! An attempt from before that is refused, however late it comes. A request that finds itself *overtaken* begins again in the bucket that
-//! it was told: its earlier attempts cannot be applied any more ([`WriteToken::overtaken`]).
+//! **Random, for a request without a key** ([`UNKEYED`]): no other request has such an id; it serves the service's own
+//! retries. The tokens would have to be retained for as long as an attempt may still be under way, and nothing
+//! guarantees how long that is. A *fence* makes that unnecessary. The record keeps the last bucket in which any of
+//! these writes began, and a write requires that this bucket is not after its own. The fence never falls, whatever the
+//! clocks say, so that only the tokens of the bucket before it are needed. An attempt from an earlier bucket is
+//! refused, however late it arrives. A request that is *fenced* begins again in the bucket of the fence: its earlier
+//! attempts cannot be applied any more ([`WriteToken::fenced`]).
 //!
-//! Either way it is one `UpdateItem`, without a read, and in bounded space.
+//! Either kind takes one `UpdateItem`, without a read, and bounded space.
 
 use std::collections::HashMap;
 
@@ -36,17 +38,17 @@ use ratchet_model::idempotency::IdempotencyKey;
 use crate::expression::{Expression, binary, empty_map, number};
 use crate::schema::{FENCE, TRANSITION_VERSIONS, TRANSITIONS};
 
-/// A few maps that take turns.
+/// A few maps that take turns as the time buckets pass.
 #[derive(Debug, Clone, Copy)]
 pub struct BucketRing {
     maps: &'static [&'static str],
     /// How long a bucket is, in milliseconds.
     bucket_ms: i64,
-    /// The buckets, from a write's own, in whose maps its id must not be.
+    /// The buckets, relative to a write's own, whose maps must not have its id.
     checked: &'static [i64],
-    /// The bucket, from a write's own, whose map it empties.
+    /// The bucket, relative to a write's own, whose map the write clears.
     cleared: i64,
-    /// Whether a write is refused after one of a later bucket.
+    /// Whether a write is fenced: refused after a write of a later bucket.
     is_fenced: bool,
 }
 
@@ -59,11 +61,12 @@ pub const KEYED: BucketRing = BucketRing {
     is_fenced: false,
 };
 
-/// For writes without one.
+/// For writes without an Idempotency-Key.
 ///
 /// A bucket is longer than all attempts at a request take, so that only clocks that disagree make a request miss two
-/// changes of bucket. It is no longer than that by much: a busy reporter pays for its marks with every write. And it is a prime number of
-/// milliseconds, so that nobody who writes to a rhythm meets the same map each time and never empties it.
+/// changes of bucket. It is not much longer than that: a busy reporter pays for its tokens with every write. It is also
+/// a prime number of milliseconds, so that a writer with a regular rhythm does not meet the same map each time, which
+/// would then never be cleared.
 pub const UNKEYED: BucketRing =
     BucketRing { maps: &["u0", "u1", "u2"], bucket_ms: 17_389, checked: &[0], cleared: 1, is_fenced: true };
 
@@ -77,28 +80,28 @@ impl BucketRing {
     /// The map of a bucket.
     fn map(self, bucket: i64) -> &'static str {
         let count = i64::try_from(self.maps.len()).unwrap_or(i64::MAX);
-        let turn = usize::try_from(bucket.rem_euclid(count)).unwrap_or_default();
-        self.maps.get(turn).copied().unwrap_or_default()
+        let index = usize::try_from(bucket.rem_euclid(count)).unwrap_or_default();
+        self.maps.get(index).copied().unwrap_or_default()
     }
 
-    /// The maps in which the mark of a write that begins in `bucket` must not stand yet.
+    /// The maps that must not have the token of a write that begins in `bucket`.
     pub fn checked(self, bucket: i64) -> impl Iterator<Item = &'static str> {
-        self.checked.iter().map(move |ahead| self.map(bucket + ahead))
+        self.checked.iter().map(move |offset| self.map(bucket + offset))
     }
 
-    /// The map into which a write that begins in `bucket` puts its mark.
+    /// The map in which a write that begins in `bucket` records its token.
     #[must_use]
     pub fn current(self, bucket: i64) -> &'static str {
         self.map(bucket)
     }
 
-    /// The map that a write that begins in `bucket` empties.
+    /// The map that a write that begins in `bucket` clears.
     #[must_use]
     pub fn cleared(self, bucket: i64) -> &'static str {
         self.map(bucket + self.cleared)
     }
 
-    /// Whether a write is refused after one of a later bucket.
+    /// Whether a write is fenced: refused after a write of a later bucket.
     #[must_use]
     pub const fn is_fenced(self) -> bool {
         self.is_fenced
@@ -110,57 +113,59 @@ impl BucketRing {
         self.bucket_ms
     }
 
-    /// What a write that began in bucket `own` has to make of a record whose fence says `fence`, if its mark is not there.
+    /// Whether a write that began in bucket `own` is fenced on a record whose fence is `fence`, given that its token is
+    /// not there.
     #[must_use]
     pub const fn fenced(self, own: i64, fence: i64) -> Option<Fenced> {
         if !self.is_fenced || fence <= own {
             return None;
         }
-        // The map of a bucket is emptied by the write that comes as many buckets later as there are maps, less one.
+        // The map of a bucket is cleared by a write that begins as many buckets later as there are maps, less one.
         Some(Fenced { bucket: fence, token_retained: fence <= own + 1 })
     }
 }
 
-/// A write was refused because one of a later bucket came before it: no attempt at it can be applied from now on.
+/// A write was fenced: a write of a later bucket was applied before it. No attempt at it can be applied from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fenced {
-    /// The bucket of the other one.
+    /// The fence: the bucket of the later write.
     pub bucket: i64,
-    /// Whether a mark of an attempt would still be there: then it was not applied. If not, it may have been.
+    /// Whether the token of an applied attempt would still be on the item. If so, none was applied. If not, one may
+    /// have been.
     pub token_retained: bool,
 }
 
-/// Every map that a new record must have, so that a later write can put something into it.
+/// Every map that a new record must have, so that a later write can add a member to it.
 pub fn map_attributes() -> impl Iterator<Item = &'static str> {
     KEYED.maps.iter().chain(UNKEYED.maps).copied().chain([TRANSITIONS, TRANSITION_VERSIONS])
 }
 
-/// What marks one write: an id, and what tells a repeat of it from another write with the same key.
+/// The token of one write: an id, and what distinguishes a duplicate from another write with the same key.
 #[derive(Debug, Clone)]
 pub struct WriteToken {
     ring: BucketRing,
-    /// In which bucket of the ring the request began.
+    /// The bucket of the ring in which the request began.
     bucket: i64,
     id: String,
-    /// Hash of the body, if there is a key. Without one the id is random, and nobody else has it.
+    /// Hash of the body, if there is a key. Without one the id is random, and no other request has it.
     body: Option<[u8; 8]>,
-    /// Random: tells this very request, retried by the SDK, from a repeat by the caller.
+    /// Random: distinguishes this very request, retried by the SDK, from a replay by the caller.
     nonce: [u8; 4],
 }
 
-/// Whose mark was found.
+/// Which request recorded a token that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicate {
-    /// Of this very request: its first try was applied, and the answer lost.
+    /// This very request: an earlier attempt was applied, and its answer did not arrive.
     SameRequest,
-    /// Of an earlier request with the same key and body.
+    /// An earlier request with the same key and body.
     Replay,
-    /// Of an earlier request with the same key and another body.
+    /// An earlier request with the same key and another body.
     KeyReused,
 }
 
 impl WriteToken {
-    /// The mark of a request that begins `now`.
+    /// The token of a request that begins `now`.
     ///
     /// # Errors
     ///
@@ -174,8 +179,8 @@ impl WriteToken {
             let bucket = UNKEYED.bucket_index(now);
             return Ok(Self { ring: UNKEYED, bucket, id: URL_SAFE_NO_PAD.encode(id), body: None, nonce });
         };
-        // 96 bits of the key's hash name the mark, 64 of the body's tell bodies apart: who makes them collide fools nobody
-        // but their own organization.
+        // The id is 96 bits of the key's hash; 64 bits of the body's hash distinguish bodies. A collision, even a
+        // deliberate one, affects the caller's own organization alone.
         let [k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, ..] = key.key;
         let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = key.body;
         let id = URL_SAFE_NO_PAD.encode([k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11]);
@@ -189,7 +194,7 @@ impl WriteToken {
         &self.id
     }
 
-    /// What stands under the id.
+    /// The value that is recorded under the id: nonce and body hash.
     #[must_use]
     pub fn content(&self) -> AttributeValue {
         let mut content = self.nonce.to_vec();
@@ -205,7 +210,7 @@ impl WriteToken {
         }
     }
 
-    /// Leaves the mark in its ring. A write with a transition does not need to: the log keeps its id.
+    /// Records the token in its ring. A write with a transition does not need this: the transition log keeps its id.
     pub fn record(&self, expression: &mut Expression) {
         let path = expression.member(self.ring.current(self.bucket), &self.id);
         let content = expression.value(self.content());
@@ -214,13 +219,13 @@ impl WriteToken {
         if self.ring.is_fenced {
             let fence = expression.name(FENCE);
             let own = expression.value(number(self.bucket));
-            // Before the first of these writes there is no fence; a comparison with what is not there is not true.
+            // Before the first of these writes there is no fence. A comparison with a missing attribute is not true.
             expression.require(format!("(NOT {fence} > {own})"));
             expression.set(&fence, &own);
         }
     }
 
-    /// Looks for the mark on an item.
+    /// Looks for the token on an item.
     #[must_use]
     pub fn find(&self, item: &HashMap<String, AttributeValue>) -> Option<Duplicate> {
         let entry = |map: &str| item.get(map)?.as_m().ok()?.get(&self.id);
@@ -233,23 +238,23 @@ impl WriteToken {
                 .as_l()
                 .ok()
                 .and_then(|parts| parts.first())
-                .map_or(Duplicate::KeyReused, |mark| self.compare(mark)),
+                .map_or(Duplicate::KeyReused, |token| self.compare(token)),
         )
     }
 
-    /// Whether a write of fields that is not [seen](Self::find) on an item was overtaken there.
+    /// Whether a write of fields whose token is not [found](Self::find) on an item is fenced there.
     #[must_use]
     pub fn fenced(&self, item: &HashMap<String, AttributeValue>) -> Option<Fenced> {
         let fence = item.get(FENCE)?.as_n().ok()?.parse().ok()?;
         self.ring.fenced(self.bucket, fence)
     }
 
-    /// Begins again in the bucket of the write that overtook it.
+    /// Begins again in the bucket of the fence.
     pub const fn advance_to(&mut self, fenced: Fenced) {
         self.bucket = fenced.bucket;
     }
 
-    /// Whose mark `content` is, given that it stands under this id.
+    /// Which request recorded `content`, given that it is recorded under this id.
     #[must_use]
     pub fn compare(&self, content: &AttributeValue) -> Duplicate {
         let content = content.as_b().map(AsRef::as_ref).unwrap_or_default();
@@ -273,49 +278,50 @@ mod tests {
     }
 
     #[test]
-    fn what_a_write_empties_is_never_where_a_mark_may_still_be_looked_for() {
+    fn a_write_never_clears_a_map_in_which_a_token_may_still_be_checked() {
         for ring in [KEYED, UNKEYED] {
             for bucket in 0..9 {
-                let left = ring.current(bucket);
-                assert!(ring.checked(bucket).any(|map| map == left));
+                let recorded = ring.current(bucket);
+                assert!(ring.checked(bucket).any(|map| map == recorded));
                 assert!(!ring.checked(bucket).any(|map| map == ring.cleared(bucket)));
-                // Neither by the next bucket's writes.
-                assert_ne!(ring.cleared(bucket + 1), left);
+                // The writes of the next bucket do not clear it either.
+                assert_ne!(ring.cleared(bucket + 1), recorded);
             }
         }
     }
 
     #[test]
-    fn a_mark_with_a_key_is_found_for_a_whole_stretch_whoever_writes_in_between() {
+    fn a_keyed_token_is_found_for_a_whole_bucket_whatever_is_written_in_between() {
         for bucket in 0..9 {
-            let left = KEYED.current(bucket);
-            assert!(KEYED.checked(bucket + 1).any(|map| map == left));
-            // A writer whose clock is one bucket ahead or behind empties nothing of it either.
-            assert!(KEYED.checked(bucket - 1).any(|map| map == left));
-            assert_ne!(KEYED.cleared(bucket - 1), left);
+            let recorded = KEYED.current(bucket);
+            assert!(KEYED.checked(bucket + 1).any(|map| map == recorded));
+            // A writer whose clock is one bucket ahead or behind does not clear it either.
+            assert!(KEYED.checked(bucket - 1).any(|map| map == recorded));
+            assert_ne!(KEYED.cleared(bucket - 1), recorded);
         }
     }
 
     #[test]
-    fn a_fence_says_whether_the_mark_of_an_overtaken_write_would_still_be_there() {
+    fn a_fence_says_whether_the_token_of_a_fenced_write_would_still_be_there() {
         for own in 0..9 {
             assert_eq!(UNKEYED.fenced(own, own), None);
             assert_eq!(UNKEYED.fenced(own, own - 1), None);
             for later in own + 1..own + 9 {
-                let kept = (own + 1..=later).all(|bucket| UNKEYED.cleared(bucket) != UNKEYED.current(own));
-                assert_eq!(UNKEYED.fenced(own, later), Some(Fenced { bucket: later, token_retained: kept }));
+                let retained = (own + 1..=later).all(|bucket| UNKEYED.cleared(bucket) != UNKEYED.current(own));
+                assert_eq!(UNKEYED.fenced(own, later), Some(Fenced { bucket: later, token_retained: retained }));
             }
         }
         assert_eq!(KEYED.fenced(1, 7), None);
     }
 
     #[test]
-    fn the_rings_keep_what_is_promised() {
-        // What a mark is found for at least: the bucket, less how late an attempt may be, twice the clocks' disagreement.
+    fn the_rings_retain_tokens_for_as_long_as_promised() {
+        // A token is found for at least a bucket, less how late an attempt may be and twice how far clocks may
+        // disagree.
         const LATE: i64 = 15 * 60 * 1000;
         const SKEW: i64 = 10 * 60 * 1000;
         const { assert!(KEYED.bucket_ms - LATE - 2 * SKEW >= 24 * 60 * 60 * 1000) };
-        // An unkeyed request whose clock is right lives through one change of bucket at most.
+        // An unkeyed request whose clock is right spans one change of bucket at most.
         const { assert!(UNKEYED.bucket_ms as u128 > 2 * crate::client::OPERATION_TIMEOUT.as_millis()) };
     }
 
@@ -326,15 +332,15 @@ mod tests {
     }
 
     #[test]
-    fn own_repeat_and_another_body_are_told_apart() {
+    fn the_same_request_a_replay_and_a_reused_key_are_distinguished() {
         let key = |body: u8| IdempotencyKey { key: [1; 32], body: [body; 32] };
         let first = WriteToken::new(Some(&key(1)), at(0)).unwrap();
-        let repeat = WriteToken::new(Some(&key(1)), at(0)).unwrap();
-        let other = WriteToken::new(Some(&key(2)), at(0)).unwrap();
-        assert_eq!(first.id(), repeat.id());
+        let replay = WriteToken::new(Some(&key(1)), at(0)).unwrap();
+        let reused = WriteToken::new(Some(&key(2)), at(0)).unwrap();
+        assert_eq!(first.id(), replay.id());
         assert_eq!(first.compare(&first.content()), Duplicate::SameRequest);
-        assert_eq!(repeat.compare(&first.content()), Duplicate::Replay);
-        assert_eq!(other.compare(&first.content()), Duplicate::KeyReused);
+        assert_eq!(replay.compare(&first.content()), Duplicate::Replay);
+        assert_eq!(reused.compare(&first.content()), Duplicate::KeyReused);
         assert_ne!(WriteToken::new(None, at(0)).unwrap().id(), WriteToken::new(None, at(0)).unwrap().id());
     }
 }

@@ -1,4 +1,4 @@
-//! Writes DynamoDB's expressions: names and values become placeholders, and equal ones share one.
+//! Builds DynamoDB's expressions: names and values become placeholders, and equal ones share one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The table: executions and API keys in DynamoDB. Every rule that the table enforces is written here once. Knows no HTTP.
+//! Executions and API keys in one DynamoDB table. Every rule that the table enforces is written here once. This crate
+//! knows no HTTP.
 //!
 //! | module | responsibility |
 //! | --- | --- |
@@ -7,12 +8,12 @@
 //! | `create` | a new execution |
 //! | `read`, `list`, `batch` | records, pages, and reads of many items |
 //! | `api_keys` | creating, listing, rotating and revoking API keys; for the key tool, no function calls it |
-//! | `dedup` | the token that a write leaves behind, by which a repeat is recognized |
-//! | `attempts` | what ambiguous, refused and throttled requests mean |
+//! | `dedup` | the write token, by which a duplicate is recognized |
+//! | `attempts` | what a failed request means: in doubt, refused or throttled |
 //! | `client`, `trust_roots` | how DynamoDB is called, and which certificate authorities are trusted |
 //! | `schema`, `table_keys`, `item`, `expression`, `table` | the table's names, keys, items, expressions and declaration |
 
-// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+// A request must not be able to end a function: no indexing that can be out of bounds, no panic. Tests may panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
 
 pub mod api_keys;
@@ -62,7 +63,7 @@ impl Store {
         &self.table
     }
 
-    /// The clock by which it dates what it writes.
+    /// The clock that dates every write.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()

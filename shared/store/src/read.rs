@@ -17,9 +17,9 @@ use crate::item::{Item, read_api_key, read_execution, read_transitions};
 use crate::schema as a;
 use crate::table_keys as k;
 
-/// How long opening connections may take: where DynamoDB is away a function starts all the same, and says so when it is
-/// asked.
-const PRIMING: Duration = Duration::from_millis(500);
+/// How long priming may take. Where DynamoDB is unavailable a function starts all the same, and reports that in its
+/// answers.
+const PRIMING_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Store {
     /// The record of an execution, as of its last write.
@@ -32,7 +32,7 @@ impl Store {
         read_execution(&item.ok_or(Error::NotFound)?)
     }
 
-    /// What happened to an execution's status, oldest first.
+    /// The transitions of an execution, oldest first.
     ///
     /// # Errors
     ///
@@ -43,8 +43,8 @@ impl Store {
         Ok(log.into_iter().map(|(_, transition)| transition).collect())
     }
 
-    /// What the table says of an API key, if it knows it. A key that was revoked a moment ago may still be found valid:
-    /// API Gateway's cache keeps it longer than an eventually consistent read does.
+    /// The record of an API key, if the table has it. The read is eventually consistent, so that a key that was revoked
+    /// a moment ago may still be found valid: API Gateway's cache keeps such a key for longer than that.
     ///
     /// # Errors
     ///
@@ -68,11 +68,12 @@ impl Store {
         Ok(output.item)
     }
 
-    /// Opens connections before the first request needs them: reads of nothing, at once, whose answers do not matter. They
-    /// cost Lambda's initialization what they would cost the first caller, who has a fraction of its CPU.
+    /// Opens connections before the first request needs them, by concurrent reads of an item that does not exist. Their
+    /// answers do not matter. Lambda's initialization pays for them instead of the first request, which has a fraction
+    /// of the CPU.
     pub async fn prime(&self, connections: usize) {
         let reads = (0..connections).map(|_| self.item(k::NO_ITEM.to_owned(), a::API_KEY_SK, false));
-        if tokio::time::timeout(PRIMING, join_all(reads)).await.is_err() {
+        if tokio::time::timeout(PRIMING_TIMEOUT, join_all(reads)).await.is_err() {
             tracing::debug!("priming took too long");
         }
     }

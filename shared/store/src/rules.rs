@@ -1,5 +1,5 @@
-//! The rules of the write. Each [`Rule`] stands here once: the condition that enforces it, the explanation of why a state
-//! violates it, and whether a later state can still satisfy it.
+//! The rules of the write. Each [`Rule`] is defined here once: the condition that enforces it, the explanation of why a
+//! state violates it, and whether a later state can still satisfy it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ratchet_model::change::{Change, IfMatch, RequestedTransition};
@@ -18,13 +18,13 @@ pub enum Rule {
     Version(Vec<i64>),
     /// The table of transitions.
     Transition(RequestedTransition),
-    /// `retrying` needs a retry that is left.
+    /// `retrying` needs a retry to be left.
     RetryLeft,
     /// `retry_count` may not fall and may not pass `max_retries`. Entering `retrying` counts one, so it must rise then.
     RetryCount {
-        /// The `retry_count` that is asked for.
+        /// The requested `retry_count`.
         requested: i64,
-        /// Whether it must be more than it was.
+        /// Whether it must be greater than the present one.
         rising: bool,
     },
     /// These fields are frozen in a terminal status.
@@ -32,7 +32,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The rules of a change, in the order in which a refusal is explained.
+    /// The rules of a change. A rejection explains the first of them that is violated.
     #[must_use]
     pub fn all(change: &Change) -> Vec<Self> {
         let mut rules = Vec::new();
@@ -57,7 +57,7 @@ impl Rule {
         rules
     }
 
-    /// Lets the store enforce the rule.
+    /// Adds the rule to the condition of the write.
     pub(crate) fn require(&self, expression: &mut Expression) {
         match self {
             Self::Version(versions) => {
@@ -80,8 +80,8 @@ impl Rule {
             Self::RetryCount { requested, rising } => {
                 let (count, max) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
                 let requested = expression.value(number(*requested));
-                let below = if *rising { "<" } else { "<=" };
-                expression.require(format!("{count} {below} {requested}"));
+                let comparison = if *rising { "<" } else { "<=" };
+                expression.require(format!("{count} {comparison} {requested}"));
                 expression.require(format!("{requested} <= {max}"));
             }
         }
@@ -133,23 +133,23 @@ impl Rule {
     }
 }
 
-/// What becomes of a write whose dedup token is not on the record.
+/// What happens to a write whose write token is not on the record.
 #[derive(Debug)]
 pub enum Decision {
     /// It is applied: every rule holds.
     Applied,
-    /// It is not applied, and why.
+    /// It is rejected, and why.
     Rejected(Error),
     /// It is not applied, and has to be sent again in a later time bucket: it was fenced, and no rule rejects it.
     Retry(Fenced),
 }
 
-/// Decides about a write with these rules in `state`: the same rules are the store's condition. It is a pure function, so
-/// that the model of the protocol (`tests/model`) runs on it too.
+/// Decides about a write with these rules on a record in `state`. The same rules are the write's condition. This is a
+/// pure function, so that the model of the protocol (`tests/model`) runs it, too.
 ///
-/// `in_doubt` says that the answer to an earlier attempt did not arrive. That attempt may still be on its way, and be
-/// applied once the state has changed. A rejection is then only told where that cannot happen: no later state can lift it,
-/// or the write was `fenced` (see `dedup`).
+/// `in_doubt` says that an earlier attempt is in doubt. It may still be under way, and be applied once the state has
+/// changed. A rejection is then returned only where that cannot happen: no later state can lift it, or the write was
+/// `fenced` (see `dedup`).
 #[must_use]
 pub fn decide(rules: &[Rule], state: &State, in_doubt: bool, fenced: Option<Fenced>) -> Decision {
     let unknown = |reason: &str| Decision::Rejected(Error::OutcomeUnknown { reason: reason.to_owned() });
@@ -171,7 +171,7 @@ fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
     statuses.iter().map(|status| text(status.as_str())).collect()
 }
 
-/// The condition that an attribute is one of `values`. One of none is never true.
+/// The condition that an attribute is one of `values`. With no values it is never true.
 fn is_one_of(expression: &mut Expression, name: &str, values: Vec<AttributeValue>) -> String {
     let name = expression.name(name);
     if values.is_empty() {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_is_refused_when_none_is_left() {
+    fn a_retry_is_rejected_when_none_is_left() {
         let retrying = change(Some(Status::Retrying), FieldUpdates::default());
         assert_eq!(violation(&retrying, &state(Status::Running)), None);
         let spent = State { retry_count: 2, ..state(Status::Running) };
@@ -219,13 +219,13 @@ mod tests {
             (Some(Status::Retrying), 2, true),
             (Some(Status::Retrying), 3, false),
         ] {
-            let refused = violation(&count(to, requested), &state(Status::Running));
-            assert_eq!(refused.is_none(), allowed, "{to:?} {requested}");
+            let rejection = violation(&count(to, requested), &state(Status::Running));
+            assert_eq!(rejection.is_none(), allowed, "{to:?} {requested}");
         }
     }
 
     #[test]
-    fn a_refusal_that_a_later_state_could_lift_is_not_final() {
+    fn a_rejection_that_a_later_state_could_lift_is_not_permanent() {
         let rule = |to: Status| Rule::Transition(RequestedTransition::report(to));
         assert!(!rule(Status::Running).permanently_violated_by(&state(Status::Running)));
         assert!(rule(Status::Running).permanently_violated_by(&state(Status::Failed)));

@@ -1,4 +1,4 @@
-//! The names in the table. Short, because every write pays for the size of the whole item.
+//! The names in the table. Those of attributes are short, because every write pays for the size of the whole item.
 
 /// The environment variable that names the table, for every program that opens one.
 pub const TABLE_VARIABLE: &str = "RATCHET_TABLE";
@@ -81,11 +81,11 @@ pub const UPDATED_AT: &str = "ua";
 /// `scheduled_at` in epoch milliseconds
 pub const SCHEDULED_AT: &str = "sd";
 
-/// The dedup token of the write that created the record: nonce and body hash (see `dedup`).
+/// The write token of the request that created the record: nonce and body hash (see `dedup`).
 pub const CREATED_BY: &str = "wm";
-/// The transitions, a map from the write's id to what it did; each is its write's dedup token, too.
+/// The transition log, a map from a write's id to its transition. Each entry holds its write's token, too.
 pub const TRANSITIONS: &str = "tr";
-/// The version after each transition, a map from the write's id.
+/// The version after each transition, a map from a write's id.
 pub const TRANSITION_VERSIONS: &str = "tv";
 
 /// The last time bucket in which an update of fields without an Idempotency-Key began; absent: none did (see `dedup`).
@@ -142,8 +142,8 @@ impl Index {
         }
     }
 
-    /// What it holds besides its keys: what a second filter needs. None of it ever changes, so that no write pays for it
-    /// again.
+    /// The attributes that it holds besides its keys: those that a second filter needs. None of them ever changes, so
+    /// that no later write pays for them again.
     #[must_use]
     pub const fn projected(self) -> &'static [&'static str] {
         match self {

@@ -1,4 +1,4 @@
-//! The table, as `template.yaml` declares it: for the development server and the tests, which make their own.
+//! The table, as `template.yaml` declares it: for the development server and the tests, which create their own.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
@@ -16,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the store says against it.
+    /// Where DynamoDB refuses, or does not answer.
     pub async fn create_table_if_missing(&self) -> Result<(), Error> {
         let described = self.client.describe_table().table_name(&self.table).send().await;
         match described {
@@ -24,12 +24,12 @@ impl Store {
             Err(error) if error.code() == Some("ResourceNotFoundException") => {}
             Err(error) => return Err(crate::attempts::failed_read(&error)),
         }
-        let wrong = |error: aws_sdk_dynamodb::error::BuildError| Error::internal(error.to_string());
+        let build_error = |error: aws_sdk_dynamodb::error::BuildError| Error::internal(error.to_string());
         let schema = |hash: &str, range: &str| -> Result<Vec<KeySchemaElement>, Error> {
             [(hash, KeyType::Hash), (range, KeyType::Range)]
                 .into_iter()
                 .map(|(name, kind)| {
-                    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(wrong)
+                    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(build_error)
                 })
                 .collect()
         };
@@ -47,7 +47,7 @@ impl Store {
                     .attribute_name(name)
                     .attribute_type(ScalarAttributeType::S)
                     .build()
-                    .map_err(wrong)?,
+                    .map_err(build_error)?,
             );
         }
         for index in Index::ALL {
@@ -61,12 +61,12 @@ impl Store {
                     .set_key_schema(Some(schema(index.partition_key(), a::ORDER)?))
                     .projection(projection)
                     .build()
-                    .map_err(wrong)?,
+                    .map_err(build_error)?,
             );
         }
         match request.send().await {
             Ok(_) => Ok(()),
-            // Another process created it in this moment.
+            // Another process has created it at the same time.
             Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
             Err(error) => Err(crate::attempts::failed_read(&error)),
         }

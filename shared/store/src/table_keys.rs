@@ -1,4 +1,4 @@
-//! The keys of the table and its indexes, and how they are spelled.
+//! The keys of the table and its indexes, and how they are encoded.
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |
@@ -6,18 +6,18 @@
 //! | the counter of a flow | `c#<organization>#<flow_id>` | `c` |
 //! | an API key | `k#<key id>` | `k` |
 //!
-//! An organization never contains the delimiter ([`OrganizationId`]) and what a caller may choose freely stands last, so
-//! that no two different things spell the same key.
+//! An organization never contains the delimiter ([`OrganizationId`]), and text that a caller may choose freely comes
+//! last. So two different items never have the same key.
 
 use ratchet_model::api_key::ApiKey;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
 use ratchet_model::status::Status;
 
-/// Over how many index partitions the executions of one organization, status or flow are spread.
+/// The number of index partitions over which the executions of one organization, status or flow are spread.
 ///
-/// A partition takes 1,000 writes a second. Eight let an organization enter or leave one status 8,000 times a second,
-/// and cost a page eight small queries, sent at once (docs/adr/0003).
+/// A partition accepts 1,000 writes a second. With eight, an organization can enter or leave one status 8,000 times a
+/// second, and a page costs eight small queries, sent at once (docs/adr/0003).
 pub const SHARDS: u8 = 8;
 
 /// `pk` of an execution's head.
@@ -32,7 +32,7 @@ pub fn counter_pk(organization: &OrganizationId, flow_id: &str) -> String {
     format!("c#{organization}#{flow_id}")
 }
 
-/// A `pk` that no item has, and that a role for any kind of item that is read may ask for: of an API key without an id.
+/// A `pk` that no item has: that of an API key without an id. Every role that may read any kind of item may request it.
 pub const NO_ITEM: &str = "k#";
 
 /// `pk` of an API key.
@@ -41,7 +41,7 @@ pub fn api_key_pk(key_id: &KeyId) -> String {
     format!("k#{key_id}")
 }
 
-/// Reads the `pk` of an API key back.
+/// Parses the `pk` of an API key.
 #[must_use]
 pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
     pk.strip_prefix("k#").and_then(ApiKey::parse_id)
@@ -72,7 +72,7 @@ pub fn flow_partition(organization: &OrganizationId, shard: u8, flow_id: &str) -
     format!("f#{organization}#{shard}#{flow_id}")
 }
 
-/// The sort key of every index. Orders by time of creation, then by id: no two executions have the same.
+/// The sort key of every index. Orders by time of creation, then by id: no two executions have the same order.
 #[must_use]
 pub fn order(created_at: Timestamp, id: &ExecutionId) -> String {
     format!("{}#{id}", order_time(created_at))
@@ -84,14 +84,14 @@ pub fn api_key_order(created_at: Timestamp, key_id: &KeyId) -> String {
     format!("{}#{key_id}", order_time(created_at))
 }
 
-/// The first part of [`order`]; less than every order of that time, greater than every one before.
+/// The first part of [`order`]. It sorts before every order of that time, and after every earlier one.
 #[must_use]
 pub fn order_time(time: Timestamp) -> String {
     // No execution is created before 1970 or after 9999-12-31, which is 253402300799999.
     format!("{:015}", time.millis().max(0))
 }
 
-/// Reads an order back.
+/// Parses an order.
 #[must_use]
 pub fn parse_order(order: &str) -> Option<(Timestamp, ExecutionId)> {
     let (time, id) = order.split_once('#')?;

@@ -1,4 +1,4 @@
-//! Trusted certificate authorities: those at which the chain of DynamoDB's certificates may end (docs/adr/0008).
+//! Trusted certificate authorities: the roots at which the certificate chain of DynamoDB may end (docs/adr/0008).
 
 use aws_smithy_http_client::tls::TrustStore;
 use base64::Engine;
@@ -9,27 +9,27 @@ use rustls_pki_types::pem::PemObject;
 /// Amazon Trust Services' roots, in PEM.
 pub const AMAZON: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// The partitions, by how their regions' names begin, of which it is not certain that DynamoDB's certificates come from
-/// Amazon Trust Services: China, the European sovereign cloud, and those that are closed to the public.
+/// The partitions, by the prefixes of their regions' names, for which it is not certain that DynamoDB's certificates
+/// come from Amazon Trust Services: China, the European sovereign cloud, and those that are closed to the public.
 const OTHER_PARTITIONS: [&str; 4] = ["cn-", "eusc-", "us-iso", "eu-isoe"];
 
 /// The domain of DynamoDB and of its VPC endpoints in all other regions.
 const AMAZON_DOMAIN: &str = ".amazonaws.com";
 
-/// The authorities that are trusted.
+/// The trusted certificate authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustRoots {
     /// Amazon Trust Services alone: five, known at compile time. Reading the system's 140 costs a cold start more than
     /// everything else together.
     Amazon,
-    /// What the system trusts.
+    /// Those that the system trusts.
     System,
     /// These and no others, in PEM.
     Bundle(Vec<u8>),
 }
 
 impl TrustRoots {
-    /// The roots for DynamoDB in a region, or at an endpoint of its own: Amazon's where it is Amazon that answers.
+    /// The roots for DynamoDB in a region, or at an endpoint that is configured: Amazon's where the server is Amazon's.
     #[must_use]
     pub fn for_endpoint(region: &str, endpoint: Option<&str>) -> Self {
         let amazon = match endpoint {
@@ -41,8 +41,8 @@ impl TrustRoots {
 
     /// The roots in a bundle: certificates in PEM, among anything else.
     ///
-    /// A certificate that is no usable root is left out, as the system's are: bundles have some that are only of use to
-    /// others. The TLS library would end the process.
+    /// A certificate that is not usable as a root is left out, as with the system's: bundles have some that only other
+    /// programs can use. The TLS library would end the process because of one.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl TrustRoots {
         Ok(Self::Bundle(usable))
     }
 
-    /// The same for the TLS library.
+    /// The roots in the form that the TLS library takes.
     pub(crate) fn trust_store(&self) -> TrustStore {
         match self {
             Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON),
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(TrustRoots::bundle(nonsense).unwrap_err(), "it has no certificate in PEM that can be a root");
         let broken = b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
         assert!(TrustRoots::bundle(broken).unwrap_err().starts_with("certificate 1 is damaged: "));
-        let cut = &AMAZON[..AMAZON.len() / 2];
-        assert!(TrustRoots::bundle(cut).unwrap_err().contains(" is damaged: "));
+        let truncated = &AMAZON[..AMAZON.len() / 2];
+        assert!(TrustRoots::bundle(truncated).unwrap_err().contains(" is damaged: "));
     }
 }

@@ -11,7 +11,8 @@ use crate::expression::{binary, number, text};
 use crate::schema as a;
 use crate::table_keys as k;
 
-/// The item of an API key that the authorizer finds and no list shows: what it had before there was a list.
+/// The item of an API key without the attributes by which keys are listed. The authorizer finds it. Keys that are older
+/// than the list of keys have this form.
 #[must_use]
 pub fn api_key_item(key_id: &KeyId, record: &ApiKeyRecord) -> Item {
     let mut item: Item = [
@@ -45,7 +46,7 @@ pub fn listed_api_key_item(key_id: &KeyId, record: &ApiKeyRecord, created_at: Ti
     item
 }
 
-/// The id of an API key, and when it was made: `None` for a key that is older than lists.
+/// The id of an API key, and when it was created: `None` for a key that is older than the list of keys.
 ///
 /// # Errors
 ///

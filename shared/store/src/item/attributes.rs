@@ -8,10 +8,10 @@ use ratchet_model::error::Error;
 use ratchet_model::json::JsonText;
 use ratchet_model::wire_name::WireName;
 
-/// An item as DynamoDB gives and takes it.
+/// An item, as DynamoDB's SDK represents it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Reads typed attributes, and says which one is not as it must be.
+/// Reads typed attributes. An error names the attribute that is missing or has another type.
 pub(super) struct Attributes<'a>(pub(super) &'a Item);
 
 impl<'a> Attributes<'a> {

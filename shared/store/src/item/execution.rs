@@ -18,7 +18,7 @@ use crate::expression::{empty_map, number, text};
 use crate::schema as a;
 use crate::table_keys as k;
 
-/// The head item of a new execution. What equals its default is left out: the item is billed by its size.
+/// The head item of a new execution. A value that equals its default is left out: the item is billed by its size.
 #[must_use]
 pub fn new_execution_item(
     caller: &Caller,
@@ -77,7 +77,7 @@ pub fn new_execution_item(
     item
 }
 
-/// What decides over a write.
+/// The attributes that decide about a write.
 #[derive(Debug, Clone, Copy)]
 pub struct State {
     /// The status.
@@ -86,11 +86,11 @@ pub struct State {
     pub version: i64,
     /// How often it was retried.
     pub retry_count: i64,
-    /// How often it may be.
+    /// How often it may be retried.
     pub max_retries: i64,
 }
 
-/// Reads what decides over a write.
+/// Reads the attributes that decide about a write.
 ///
 /// # Errors
 ///
@@ -133,7 +133,7 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         status: attributes.named(a::STATUS)?,
         started_at: attributes.maybe_time(a::STARTED_AT)?.unwrap_or(created_at),
         completed_at: attributes.maybe_time(a::COMPLETED_AT)?,
-        // The store subtracts: a completed_at from before the start, or a clock that lags, must not go below 0.
+        // DynamoDB subtracts: a completed_at before the start, or a clock that lags, must not show a duration below 0.
         duration_ms: attributes.maybe_number(a::DURATION)?.map(|millis| millis.max(0)),
         timeout_seconds: attributes.number(a::TIMEOUT)?,
         steps: Vec::new(),

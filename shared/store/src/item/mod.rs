@@ -1,4 +1,4 @@
-//! Between records and items: one file per kind of item, all from and to [`Item`].
+//! Conversions between records and [`Item`]s: one file per kind of item.
 
 mod api_key;
 mod attributes;

@@ -14,10 +14,10 @@ use crate::dedup::WriteToken;
 use crate::expression::{number, text};
 use crate::schema as a;
 
-/// One entry of the transition log: token, status, time, key id and, if there was one, reason.
+/// One entry of the transition log: write token, status, time, key id and, if there was one, reason.
 ///
-/// `from` is not in it: it is the status that the transition before led to. Nor is the version, which the store counts
-/// and keeps in a map beside this one.
+/// `from` is not in it: it is the status to which the previous transition led. Neither is the version: DynamoDB counts
+/// it, and a map beside this one keeps it.
 pub fn transition_entry(
     token: &WriteToken,
     to: Status,

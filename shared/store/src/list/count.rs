@@ -11,8 +11,8 @@ use crate::attempts::failed_read;
 use crate::table_keys as k;
 
 impl Store {
-    /// Counts a list, as far as [`COUNT_LIMIT`]. Where a second filter would take too much reading it answers [`COUNT_LIMIT`]:
-    /// less than that is always exact.
+    /// Counts a list, up to [`COUNT_LIMIT`]. Where a second filter would take too much reading it returns
+    /// [`COUNT_LIMIT`]: a smaller number is always exact.
     pub(super) async fn count(&self, index_query: &IndexQuery<'_>) -> Result<usize, Error> {
         // The whole list, wherever the page is.
         let index_query = IndexQuery::new(index_query.organization, index_query.filter, None);
@@ -31,10 +31,10 @@ impl Store {
         while !open.is_empty() {
             let round = open.iter().map(|(partition, high)| self.count_next(&index_query, partition, high, limit));
             let mut still_open = Vec::new();
-            for ((partition, _), (matching, read, goes_on)) in open.iter().zip(try_join_all(round).await?) {
+            for ((partition, _), (matching, read, resume_at)) in open.iter().zip(try_join_all(round).await?) {
                 total += matching;
                 budget = budget.saturating_sub(read);
-                still_open.extend(goes_on.map(|high| (partition.clone(), high)));
+                still_open.extend(resume_at.map(|high| (partition.clone(), high)));
             }
             open = still_open;
             if total >= COUNT_LIMIT || (budget == 0 && !open.is_empty()) {
@@ -44,7 +44,7 @@ impl Store {
         Ok(total)
     }
 
-    /// Counts entries of a shard: how many match, how many were read, and where to go on.
+    /// Counts entries of a shard. Returns how many match, how many were read, and where to resume.
     async fn count_next(
         &self,
         index_query: &IndexQuery<'_>,
@@ -54,9 +54,9 @@ impl Store {
     ) -> Result<(usize, usize, Option<String>), Error> {
         let (query, _) = self.index_query(index_query, partition, high, limit);
         let output = query.select(Select::Count).send().await.map_err(|error| failed_read(&error))?;
-        let goes_on =
+        let resume_at =
             output.last_evaluated_key.as_ref().map(entry_order).transpose()?.map(|low| upper_bound_before(&low));
         let number = |count: i32| usize::try_from(count).unwrap_or(0);
-        Ok((number(output.count), number(output.scanned_count), goes_on.filter(|high| *high >= index_query.low)))
+        Ok((number(output.count), number(output.scanned_count), resume_at.filter(|high| *high >= index_query.low)))
     }
 }

@@ -1,9 +1,9 @@
 //! A page of executions, newest first: one round of queries over the shards of an index, merged, then one round that
 //! fetches the records.
 //!
-//! A walk by cursor is exact because the order of an index never changes: an execution keeps its place from its creation
-//! on, and a page starts below the last place that was passed. Indexes follow the table within moments, not at
-//! once; the records themselves are read consistently, and one that left the status asked for is not shown.
+//! A walk by cursor is exact because the order of an index never changes: an execution keeps its place from its
+//! creation on, and a page starts below the last place that was passed. Indexes follow the table within moments, not at
+//! once. The records themselves are read consistently, and a record that has left the requested status is not shown.
 
 mod count;
 mod scan;
@@ -28,14 +28,14 @@ use crate::item::{Item, read_execution};
 use crate::schema as a;
 use crate::table_keys as k;
 
-/// How long a list may take in all: less than the function, so that the caller gets an answer of ours.
+/// How long a list may take in all: less than the function's timeout, so that the caller gets the service's own answer.
 const LIST_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// How many bytes of records one answer may carry. Lambda returns at most 6 MiB, in which the body stands as a JSON
-/// string: its quotes and backslashes count twice ([`weight`]).
+/// How many bytes of records one answer may carry. Lambda returns at most 6 MiB, in which the body is a JSON string:
+/// its quotes and backslashes count twice ([`escaped_len`]).
 const MAX_ANSWER: usize = 6 * 1024 * 1024 - 64 * 1024;
 
-/// How many records one `BatchGetItem` asks for: 25 of 400 KB stay below the 16 MB that it returns at once.
+/// How many records one `BatchGetItem` requests: 25 of 400 KB stay below the 16 MB that it returns at once.
 const BATCH: usize = 25;
 
 /// A page of a list.
@@ -58,7 +58,7 @@ impl Store {
     ///
     /// [`Error::PageOutOfReach`], [`Error::PageTooLarge`], [`Error::StoreUnavailable`].
     pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<Page, Error> {
-        // Each request has its own limit, but a query may take many of them, one after the other.
+        // Each request has its own time limit, but a query may take many of them, one after the other.
         tokio::time::timeout(LIST_TIMEOUT, self.page(caller, query))
             .await
             .unwrap_or_else(|_| Err(Error::StoreUnavailable { reason: "the list took too long".to_owned() }))
@@ -67,6 +67,7 @@ impl Store {
     async fn page(&self, caller: &Caller, query: &ListQuery) -> Result<Page, Error> {
         let organization = &caller.organization;
         let filter = &query.filter;
+        // Where the page starts, by cursor or by number.
         let after = match &query.start {
             Start::Cursor(position) => Some(*position),
             Start::Beginning | Start::Page(_) => None,
@@ -78,6 +79,8 @@ impl Store {
         };
         let index_query = IndexQuery::new(organization, filter, after.as_ref());
 
+        // A page that ends beyond the counted entries is out of reach in a longer list, and empty after the end of a
+        // shorter one.
         let mut known_total = after.map(|position| position.total_count);
         if offset.saturating_add(query.page_size) > COUNT_LIMIT {
             let total = self.count(&index_query).await?;
@@ -90,17 +93,20 @@ impl Store {
             }
         }
 
-        // Numbered pages are of equal size: a short one would hide what it leaves out from those that count on it.
+        // Numbered pages have equal size: a caller that counts on it would never see the records that a short page
+        // leaves out.
         let numbered = matches!(query.start, Start::Page(_));
-        let found = self.scan(&index_query, offset + query.page_size + 1, numbered).await?;
-        if numbered && found.scanned_to.is_some() && found.orders.len() < offset + query.page_size {
+        let result = self.scan(&index_query, offset + query.page_size + 1, numbered).await?;
+        if numbered && result.scanned_to.is_some() && result.orders.len() < offset + query.page_size {
             return Err(Error::PageOutOfReach { page });
         }
-        let complete = offset == 0 && !found.more && found.scanned_to.is_none() && after.is_none();
-        if complete && found.orders.len() <= query.page_size {
-            known_total = Some(as_count(found.orders.len()));
+        // A list that fits into its first page is counted already.
+        let complete = offset == 0 && !result.more && result.scanned_to.is_none() && after.is_none();
+        if complete && result.orders.len() <= query.page_size {
+            known_total = Some(as_count(result.orders.len()));
         }
-        let orders: Vec<&String> = found.orders.iter().skip(offset).take(query.page_size).collect();
+        // The records of the page and, where it is not known yet, the total: at once.
+        let orders: Vec<&String> = result.orders.iter().skip(offset).take(query.page_size).collect();
         let total = async {
             match known_total {
                 Some(total) => Ok(total),
@@ -109,6 +115,7 @@ impl Store {
         };
         let (total_count, records) = try_join(total, self.fetch(organization, &orders)).await?;
 
+        // The records that fit into one answer, in their order.
         let mut executions = Vec::with_capacity(records.len());
         let mut answer_len = 0;
         let mut last_shown = None;
@@ -129,11 +136,12 @@ impl Store {
             return Err(Error::PageTooLarge { page_size: query.page_size, fitting: executions.len() });
         }
 
-        let rest = truncated || found.orders.len() > offset + query.page_size;
-        let resume_after = if rest {
+        // The next page starts after the last order shown; where no known order is left, after all that was read.
+        let has_known_rest = truncated || result.orders.len() > offset + query.page_size;
+        let resume_after = if has_known_rest {
             last_shown
-        } else if found.more {
-            found.scanned_to.as_deref().or(last_shown)
+        } else if result.more {
+            result.scanned_to.as_deref().or(last_shown)
         } else {
             None
         };
@@ -170,12 +178,12 @@ impl Store {
     }
 }
 
-/// The index may lag: a record that has left the status asked for is not in the list any more.
+/// The index may lag: a record that has left the requested status is not in the list any more.
 fn still_matches(execution: &Execution, filter: &Filter) -> bool {
     filter.status.is_none_or(|status| execution.status == status)
 }
 
-/// How many executions stand before a page.
+/// How many executions are before a page.
 fn offset(page: u64, page_size: usize) -> usize {
     usize::try_from(page.saturating_sub(1)).unwrap_or(usize::MAX).saturating_mul(page_size)
 }

@@ -1,4 +1,4 @@
-//! Reads of an index: which entries, in which shards, and how far down everything is known.
+//! Reads of an index: which entries, in which shards, and down to where the result is complete.
 
 use std::collections::HashMap;
 
@@ -16,16 +16,16 @@ use crate::expression::{Expression, text};
 use crate::schema::{self as a, Index};
 use crate::table_keys as k;
 
-/// How many entries are read to reach a numbered page, or to count, with a second filter.
+/// How many entries may be read to reach a numbered page, or to count, with a second filter.
 pub(super) const SCAN_BUDGET: usize = 100_000;
 
-/// How many entries one query reads where it has to look for a second filter.
+/// How many entries one query reads where a second filter applies.
 const FILTERED_LIMIT: usize = 500;
 
-/// How many entries a page with a second filter reads before it is answered short.
+/// How many entries a page with a second filter may read before it is returned short.
 const FILTERED_BUDGET: usize = 2 * FILTERED_LIMIT * k::SHARDS as usize;
 
-/// What a query of an index asks for.
+/// A query of an index: the entries from `low` to `high` in every shard, and the filter.
 pub(super) struct IndexQuery<'a> {
     pub(super) organization: &'a OrganizationId,
     index: Index,
@@ -41,7 +41,8 @@ impl<'a> IndexQuery<'a> {
             Filter { flow_id: Some(_), .. } => Index::ByFlow,
             _ => Index::ByOrganization,
         };
-        // A bare time is less than every order of that time: `created_before` itself is not in, `created_after` is.
+        // A bare time is less than every order of that time: `created_before` itself is excluded, `created_after` is
+        // included.
         let low = filter.created_after.map_or_else(|| "0".to_owned(), k::order_time);
         let before = filter.created_before.map_or_else(|| "~".to_owned(), k::order_time);
         let passed = after.map(|position| upper_bound_before(&k::order(position.created_at, &position.id)));
@@ -49,7 +50,7 @@ impl<'a> IndexQuery<'a> {
         Self { organization, index, filter, low, high }
     }
 
-    /// Whether entries must be read that are not in the list.
+    /// Whether entries that are not in the list must be read, too.
     pub(super) fn is_filtered(&self) -> bool {
         self.filter.trigger_type.is_some() || (self.index == Index::ByStatus && self.filter.flow_id.is_some())
     }
@@ -63,7 +64,7 @@ impl<'a> IndexQuery<'a> {
     }
 
     /// The filter expression for what the index's key does not decide.
-    fn remaining(&self, expression: &mut Expression) -> Option<String> {
+    fn filter_expression(&self, expression: &mut Expression) -> Option<String> {
         let mut equals = |name: &str, value: &str| {
             let (name, value) = (expression.name(name), expression.value(text(value)));
             format!("{name} = {value}")
@@ -79,7 +80,7 @@ impl<'a> IndexQuery<'a> {
     }
 }
 
-/// The greatest text below `order` that matters: less than it, and not less than any order before it.
+/// An upper bound of the orders before `order`: less than it, and not less than any order before it.
 pub(super) fn upper_bound_before(order: &str) -> String {
     let mut characters = order.chars();
     // An order ends with a digit of an id.
@@ -87,41 +88,44 @@ pub(super) fn upper_bound_before(order: &str) -> String {
     format!("{}{last}~", characters.as_str())
 }
 
-/// What is known of one shard of the list: everything above `low`.
+/// How far one shard of the list has been read: all entries above `low`.
 struct Shard {
     partition: String,
     /// Where the next query starts.
     high: String,
-    /// Everything of the shard above this has been read; `None` once all has.
+    /// All entries of the shard above this have been read; `None` once all of the shard have been.
     low: Option<String>,
 }
 
-/// What was found in an index.
+/// The result of a scan of an index.
 pub(super) struct ScanResult {
     /// The orders, newest first; complete down to the last one.
     pub(super) orders: Vec<String>,
     /// Whether there may be more below them.
     pub(super) more: bool,
-    /// Down to where everything has been read, if not to the end.
+    /// The order down to which everything has been read; `None` if everything has been, to the end.
     pub(super) scanned_to: Option<String>,
 }
 
 impl Store {
-    /// Reads an index until the `wanted` newest entries are known, or the budget for a second filter is spent.
+    /// Reads an index until the `wanted` newest entries are known, or the budget for a second filter is spent. A
+    /// numbered page has the larger budget.
     pub(super) async fn scan(
         &self,
         index_query: &IndexQuery<'_>,
         wanted: usize,
-        all_the_way: bool,
+        numbered: bool,
     ) -> Result<ScanResult, Error> {
         if index_query.low > index_query.high {
             return Ok(ScanResult { orders: Vec::new(), more: false, scanned_to: None });
         }
+        // How many entries one query reads, and how many all of them may.
         let shards = usize::from(k::SHARDS);
         let (limit, mut budget) = if index_query.is_filtered() {
-            (FILTERED_LIMIT, if all_the_way { SCAN_BUDGET } else { FILTERED_BUDGET })
+            (FILTERED_LIMIT, if numbered { SCAN_BUDGET } else { FILTERED_BUDGET })
         } else if wanted <= 128 {
-            // Every shard gives as many as the page may need of it: one round is enough, whatever the spread.
+            // Every shard returns as many entries as the page may need of it: one round is enough, whatever the
+            // distribution.
             (wanted, usize::MAX)
         } else {
             (wanted / shards * 5 / 4 + 16, usize::MAX)
@@ -135,34 +139,37 @@ impl Store {
             .collect();
         let mut orders: Vec<String> = Vec::new();
         loop {
-            // A shard that is known to a place below the last entry wanted has nothing to add.
+            // A shard that has been read to below the last wanted entry has nothing to add.
             let last_wanted = wanted.checked_sub(1).and_then(|last| orders.get(last)).cloned();
-            let useful = |shard: &&mut Shard| match (&shard.low, &last_wanted) {
+            let may_add = |shard: &&mut Shard| match (&shard.low, &last_wanted) {
                 (Some(low), Some(last)) => low > last,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            let round = open.iter_mut().filter(useful).map(|shard| self.next_entries(index_query, shard, limit));
+            // One query in each of the other shards, all at once.
+            let round = open.iter_mut().filter(may_add).map(|shard| self.next_entries(index_query, shard, limit));
             for entries in try_join_all(round).await? {
                 budget = budget.saturating_sub(limit);
                 orders.extend(entries);
             }
             orders.sort_unstable_by(|one, other| other.cmp(one));
+            // The entries are complete down to the shard that has been read least far.
             let scanned_to = open.iter().filter_map(|shard| shard.low.clone()).max();
-            let certain = match &scanned_to {
+            let complete = match &scanned_to {
                 None => orders.len(),
                 Some(scanned_to) => orders.partition_point(|order| order >= scanned_to),
             };
-            if certain >= wanted || scanned_to.is_none() || budget == 0 {
-                // What lies below the scanned_to may have gaps: it is left to the next page.
-                let more = scanned_to.is_some() || certain > wanted;
-                orders.truncate(certain.min(wanted));
+            if complete >= wanted || scanned_to.is_none() || budget == 0 {
+                // The entries below `scanned_to` may have gaps: they are left to the next page.
+                let more = scanned_to.is_some() || complete > wanted;
+                orders.truncate(complete.min(wanted));
                 return Ok(ScanResult { orders, more, scanned_to });
             }
         }
     }
 
-    /// A query of a partition of an index, newest first from `high` down, and the placeholder of the order in it.
+    /// A query of a partition of an index, newest first from `high` down, and the placeholder of the order attribute in
+    /// it.
     pub(super) fn index_query(
         &self,
         index_query: &IndexQuery<'_>,
@@ -174,7 +181,7 @@ impl Store {
         let (key, order) = (expression.name(index_query.index.partition_key()), expression.name(a::ORDER));
         let partition = expression.value(text(partition));
         let (low, high) = (expression.value(text(&index_query.low)), expression.value(text(high)));
-        let remaining = index_query.remaining(&mut expression);
+        let filter_expression = index_query.filter_expression(&mut expression);
         let (names, values) = expression.into_maps();
         let query = self
             .client
@@ -182,7 +189,7 @@ impl Store {
             .table_name(&self.table)
             .index_name(index_query.index.name())
             .key_condition_expression(format!("{key} = {partition} AND {order} BETWEEN {low} AND {high}"))
-            .set_filter_expression(remaining)
+            .set_filter_expression(filter_expression)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(values)
             .scan_index_forward(false)
@@ -220,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_below_an_order_lies_between_it_and_every_one_before() {
+    fn the_upper_bound_before_an_order_lies_between_it_and_every_one_before() {
         let order = |millis: i64, last: &str| format!("{millis:015}#0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2{last}");
         for (last, before) in [("0", None), ("9", Some("8")), ("a", Some("9")), ("f", Some("e"))] {
             let bound = upper_bound_before(&order(5, last));
