@@ -11,7 +11,7 @@
 //! | `dedup` | the write token, by which a duplicate is recognized |
 //! | `attempts` | what a failed request means: in doubt, refused or throttled |
 //! | `client`, `trust_roots` | how DynamoDB is called, and which certificate authorities are trusted |
-//! | `schema`, `table_keys`, `item`, `expression`, `table` | the table's names, keys, items, expressions and declaration |
+//! | `schema`, `table_keys`, `item`, `expression`, `table` | names, keys, items, expressions and declaration |
 
 // A request must not be able to end a function: no indexing that can be out of bounds, no panic. Tests may panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]

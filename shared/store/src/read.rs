@@ -69,8 +69,8 @@ impl Store {
     }
 
     /// Opens connections before the first request needs them, by concurrent reads of an item that does not exist. Their
-    /// answers do not matter. Lambda's initialization pays for them instead of the first request, which has a fraction
-    /// of the CPU.
+    /// answers do not matter, be it that the item is missing or that the role does not allow to read it. Lambda's
+    /// initialization pays for them instead of the first request, which has a fraction of the CPU.
     pub async fn prime(&self, connections: usize) {
         let reads = (0..connections).map(|_| self.item(k::NO_ITEM.to_owned(), a::API_KEY_SK, false));
         if tokio::time::timeout(PRIMING_TIMEOUT, join_all(reads)).await.is_err() {

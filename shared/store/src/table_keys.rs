@@ -32,7 +32,8 @@ pub fn counter_pk(organization: &OrganizationId, flow_id: &str) -> String {
     format!("c#{organization}#{flow_id}")
 }
 
-/// A `pk` that no item has: that of an API key without an id. Every role that may read any kind of item may request it.
+/// A `pk` that no item has: that of an API key without an id. Priming requests it. The roles of most functions do not
+/// allow that, which does not matter: an answer is not needed.
 pub const NO_ITEM: &str = "k#";
 
 /// `pk` of an API key.
