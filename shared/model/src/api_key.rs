@@ -1,8 +1,8 @@
 //! API keys (contract, "Keys and scopes").
 //!
-//! A key is `ratchet_<id>_<secret><checksum>`: an id of 64 random bits by which its item is found, a secret of 256, and
-//! a CRC-32 of all before it, so that a mistyped key, or text that a secret scanner takes for one, is told apart without
-//! a request. The table holds the SHA-256 of the whole and never the key.
+//! A key is `ratchet_<id>_<secret><checksum>`: an id of 64 random bits by which its item is found, a secret of 256
+//! random bits, and a CRC-32 of all before it. By the checksum a mistyped key, or text that a secret scanner mistakes
+//! for a key, is recognized without a request. The table holds the SHA-256 of the whole key, and never the key.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::{KeyId, OrganizationId};
 use crate::scope::Scopes;
 
-/// What every key starts with, for people and secret scanners.
+/// The prefix of every key, for people and secret scanners.
 pub const KEY_PREFIX: &str = "ratchet_";
 
 const ID_DIGITS: usize = 16;
@@ -41,22 +41,22 @@ impl ApiKey {
         getrandom::fill(&mut random)?;
         let digits = hex(&random);
         let (id, secret) = digits.split_at(ID_DIGITS);
-        let unsealed = format!("{KEY_PREFIX}{id}_{secret}");
-        let checksum = checksum(&unsealed);
-        Ok(Self(unsealed + &checksum))
+        let without_checksum = format!("{KEY_PREFIX}{id}_{secret}");
+        let checksum = checksum(&without_checksum);
+        Ok(Self(without_checksum + &checksum))
     }
 
-    /// Reads a key; `None` for anything that this service cannot have issued.
+    /// Parses a key; `None` for text that this service cannot have issued.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(KEY_PREFIX)?;
-        let (id, sealed) = rest.split_once('_')?;
-        let lengths = id.len() == ID_DIGITS && sealed.len() == SECRET_DIGITS + CHECKSUM_DIGITS;
-        if !lengths || !is_digits(id) || !is_digits(sealed) {
+        let (id, secret_and_checksum) = rest.split_once('_')?;
+        let lengths = id.len() == ID_DIGITS && secret_and_checksum.len() == SECRET_DIGITS + CHECKSUM_DIGITS;
+        if !lengths || !is_digits(id) || !is_digits(secret_and_checksum) {
             return None;
         }
-        let (unsealed, claimed) = text.split_at_checked(text.len() - CHECKSUM_DIGITS)?;
-        (checksum(unsealed) == claimed).then(|| Self(text.to_owned()))
+        let (without_checksum, given) = text.split_at_checked(text.len() - CHECKSUM_DIGITS)?;
+        (checksum(without_checksum) == given).then(|| Self(text.to_owned()))
     }
 
     /// The public part, by which its item is found: 16 hexadecimal digits.
@@ -69,7 +69,7 @@ impl ApiKey {
         self.0.get(KEY_PREFIX.len()..KEY_PREFIX.len() + ID_DIGITS).unwrap_or_default()
     }
 
-    /// Reads the id of a key, or takes that of a whole key; `None` for anything else.
+    /// Parses the id of a key, or a whole key for its id; `None` for anything else.
     #[must_use]
     pub fn parse_id(text: &str) -> Option<KeyId> {
         let is_id = text.len() == ID_DIGITS && is_digits(text);
@@ -82,7 +82,7 @@ impl ApiKey {
         &self.0
     }
 
-    /// What the table keeps.
+    /// The SHA-256 of the whole key, which the table holds.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
@@ -106,18 +106,18 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Whether a key is admitted.
+/// Whether a key is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// Without an end.
+    /// Valid, without an end.
     Active,
-    /// Up to this moment, and from it on no more.
+    /// Valid up to this moment, and not from it on.
     Until(Timestamp),
-    /// No more since this moment: it was revoked, replaced, or has expired.
+    /// Not valid since this moment: it was revoked or replaced, or has expired.
     Revoked(Timestamp),
 }
 
-/// What the table says of a key.
+/// The record of a key in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRecord {
     /// SHA-256 of the key.
@@ -131,7 +131,7 @@ pub struct ApiKeyRecord {
 }
 
 impl ApiKeyRecord {
-    /// Whether the key is admitted at `now`.
+    /// Whether the key is valid at `now`.
     #[must_use]
     pub fn state(&self, now: Timestamp) -> KeyState {
         match self.valid_until {

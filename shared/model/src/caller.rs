@@ -1,4 +1,4 @@
-//! Who makes a request (contract, "Keys and scopes").
+//! The caller of a request (contract, "Keys and scopes").
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::id::{KeyId, OrganizationId};
 use crate::scope::Scopes;
 
-/// Who makes a request. Created by the authorizer alone: nothing in a request can set it.
+/// The caller of a request, as its API key identifies it. Created by the authorizer alone: nothing in a request can set
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The organization of the key.
@@ -23,7 +24,7 @@ const KEY_ID: &str = "key_id";
 const SCOPES: &str = "scopes";
 
 impl Caller {
-    /// From the authorizer's context in an event, by the names in it.
+    /// Reads the caller from the authorizer's context in an event. `context` returns a field by its name.
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ impl Caller {
         })
     }
 
-    /// The context by which API Gateway hands this caller to the functions.
+    /// The context by which API Gateway passes this caller to the functions.
     #[must_use]
     pub fn to_context(&self) -> HashMap<String, String> {
         HashMap::from([

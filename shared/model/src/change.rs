@@ -1,5 +1,5 @@
-//! The command that changes an execution: a status to enter, fields to write, and under which conditions (contract, "Update
-//! execution").
+//! The command that changes an execution: a status to enter, fields to write, and the conditions for it (contract,
+//! "Update execution").
 
 use crate::clock::Timestamp;
 use crate::idempotency::IdempotencyKey;
@@ -29,12 +29,12 @@ pub struct FieldUpdates {
     pub cost_estimate: Option<JsonText>,
     /// Measurements.
     pub performance_metrics: Option<JsonText>,
-    /// The caller's own.
+    /// The caller's own data.
     pub metadata: Option<JsonText>,
 }
 
 impl FieldUpdates {
-    /// The names of those set fields that a terminal status freezes (contract, "Update execution").
+    /// The names of the fields that are set and that a terminal status freezes (contract, "Update execution").
     #[must_use]
     pub fn frozen(&self) -> Vec<&'static str> {
         // Destructured, so that a new field does not compile until this list decides about it.
@@ -76,7 +76,7 @@ impl FieldUpdates {
     }
 }
 
-/// What a writer asks of an execution.
+/// A change of an execution that a writer requests.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The status to enter and the statuses from which this operation may do it.
@@ -101,7 +101,8 @@ impl RequestedTransition {
         Self { to, allowed_sources: to.allowed_sources() }
     }
 
-    /// An override from outside, for executions that got stuck: only from `running` (contract, "Update execution status").
+    /// An override from outside, for executions that got stuck: only from `running` (contract, "Update execution
+    /// status").
     #[must_use]
     pub const fn override_to(to: Status) -> Self {
         Self { to, allowed_sources: &[Status::Running] }
@@ -123,9 +124,9 @@ impl RequestedTransition {
 /// What If-Match asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
-    /// `*`: that the execution exists, which every write asks anyway.
+    /// `*`: that the execution exists, which every write requires anyway.
     Any,
-    /// One of these versions. Tags that this service never gave out match nothing; the list may be empty.
+    /// One of these versions. Tags that this service never issued match nothing, so that the list may be empty.
     Versions(Vec<i64>),
 }
 

@@ -1,4 +1,4 @@
-//! Time is a parameter: nothing but [`SystemClock`] asks the machine for it (clippy.toml forbids the rest).
+//! Time is a parameter: nothing but [`SystemClock`] reads the machine's clock (clippy.toml forbids the rest).
 
 use std::fmt;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Why a text is no [`Timestamp`].
+/// Why a text is not a [`Timestamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampError {
-    /// A date and time without `Z` or an offset: which moment it means cannot be known.
+    /// A date and time without `Z` or an offset: the moment that it means cannot be known.
     NoZone,
     /// Not an RFC 3339 date and time.
     Malformed,
@@ -40,11 +40,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Reads an RFC 3339 date and time. Digits below the millisecond are cut off.
+    /// Parses an RFC 3339 date and time. Digits below the millisecond are truncated.
     ///
     /// # Errors
     ///
-    /// [`TimestampError`], with the missing zone told apart because that is the usual mistake.
+    /// [`TimestampError`], which distinguishes a missing zone because that is the usual mistake.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         match OffsetDateTime::parse(text, &Rfc3339) {
             Ok(time) => i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000))
@@ -102,7 +102,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Where the service learns what time it is.
+/// The source of the present time.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
@@ -113,7 +113,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that may ask for the time")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that may read the machine's clock")]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_a_zone_is_told_apart_from_nonsense() {
+    fn a_time_without_a_zone_is_distinguished_from_a_malformed_one() {
         assert_eq!(written("2023-11-07T05:31:56"), Err(TimestampError::NoZone));
         for text in ["", "yesterday", "2023-13-01T00:00:00Z", "2023-11-07", "1699335116", "9999-12-31T23:59:59-23:00"] {
             assert_eq!(written(text), Err(TimestampError::Malformed), "{text}");

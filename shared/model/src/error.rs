@@ -1,5 +1,4 @@
-//! What can go wrong, in the terms of the domain. Nothing here knows HTTP: `ratchet_http::error` maps each error to its
-//! answer.
+//! The errors of the domain. Nothing here knows HTTP: `ratchet_http::error` maps each error to its answer.
 
 use crate::status::Status;
 
@@ -43,7 +42,7 @@ pub enum Error {
         /// For the log.
         reason: String,
     },
-    /// The store's answer did not arrive and cannot be had in time: the write may have been applied, or may still be.
+    /// An attempt at the write is in doubt and the time is up: the write may have been applied, or may still be.
     OutcomeUnknown {
         /// For the log.
         reason: String,
@@ -60,7 +59,7 @@ impl Error {
 }
 
 impl std::fmt::Display for Error {
-    /// For operators and logs; what callers read is written where their answers are.
+    /// For operators and logs. The texts that callers read are in `ratchet_http::error`.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotFound => formatter.write_str("no such execution"),
@@ -100,18 +99,18 @@ pub enum Rejection {
     Transition {
         /// The status that the execution has.
         current: Status,
-        /// The status that was asked for.
+        /// The requested status.
         requested: Status,
         /// The statuses from which this operation could have entered it.
         allowed_sources: &'static [Status],
     },
-    /// `retrying` was asked for and no retry is left.
+    /// `retrying` was requested and no retry is left.
     NoRetryLeft {
         /// The status that the execution has.
         current: Status,
         /// How often it was retried.
         retry_count: i64,
-        /// How often it may be.
+        /// How often it may be retried.
         max_retries: i64,
     },
     /// A frozen field after a terminal status.

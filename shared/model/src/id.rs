@@ -1,4 +1,5 @@
-//! The ids of executions, organizations and API keys: a type each, so that none can stand in the place of another.
+//! The ids of executions, organizations and API keys: one type each, so that one cannot be used in the place of
+//! another.
 
 use std::fmt;
 
@@ -19,10 +20,10 @@ fn is_plain(text: &str) -> bool {
 pub struct ExecutionId(Uuid);
 
 impl ExecutionId {
-    /// Reads an id as it stands in a path. `None` for everything that no execution can have as its id.
+    /// Parses an id from a path. `None` for text that cannot be the id of an execution.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Of the forms that a UUID may take only the hyphenated one is ever given out.
+        // Of the forms of a UUID the service issues only the hyphenated one.
         if text.len() == 36 { Uuid::try_parse(text).ok().map(Self) } else { None }
     }
 
@@ -53,13 +54,13 @@ impl Serialize for ExecutionId {
 
 /// The id of an organization: 1 to 64 of `[A-Za-z0-9._-]`.
 ///
-/// The organization is part of the table's keys; without the table's delimiter in it, no organization can spell the key
-/// of another one's item.
+/// The organization is part of the table's keys. Because it cannot contain the table's delimiter, it cannot form the
+/// key of another organization's item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrganizationId(String);
 
 impl OrganizationId {
-    /// Reads an id; `None` for every text that is none.
+    /// Parses an id; `None` for text that is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_plain(text).then(|| Self(text.to_owned()))
@@ -90,7 +91,7 @@ impl Serialize for OrganizationId {
 pub struct KeyId(String);
 
 impl KeyId {
-    /// Reads an id; `None` for every text that is none.
+    /// Parses an id; `None` for text that is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_plain(text).then(|| Self(text.to_owned()))
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_form_that_is_given_out_is_an_execution_id() {
+    fn only_the_form_that_is_issued_is_an_execution_id() {
         let id = "0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e";
         assert_eq!(ExecutionId::parse(id).unwrap().to_string(), id);
         assert_eq!(ExecutionId::parse(&id.to_uppercase()).unwrap().to_string(), id);

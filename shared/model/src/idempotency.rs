@@ -7,9 +7,9 @@ use crate::json::ParsedJson;
 /// An Idempotency-Key and the body that came with it, both as hashes: neither is ever stored or logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Of the operation and the key.
+    /// Hash of the operation and the key.
     pub key: [u8; 32],
-    /// Of the body.
+    /// Hash of the body.
     pub body: [u8; 32],
 }
 

@@ -1,13 +1,13 @@
-//! JSON read exactly: what a caller sends as an object comes back as it was sent.
+//! JSON, parsed exactly: an object that a caller sends is returned as it was sent.
 //!
 //! `serde_json::Value` cannot do this: it rounds `1e400` and 40-digit numbers and turns `1.0` into a float. So a body
-//! is checked and compacted as *text*, in one pass, and stored objects stay text all the way (contract, "The record").
-//! What the pass does on its way:
+//! is checked and compacted as *text*, in one pass, and stored objects stay text throughout (contract, "The record").
+//! What the pass does:
 //!
-//! - white space between tokens goes, everything else stays byte for byte (numbers and escapes too);
+//! - white space between tokens is removed, everything else stays byte for byte (numbers and escapes, too);
 //! - of a repeated key the last value counts, at the place of the last one;
 //! - nesting deeper than [`MAX_DEPTH`] inside a field, lone surrogates and everything else that RFC 8259 does not allow
-//!   are refused, with the place.
+//!   are refused, with their position.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub const MAX_DEPTH: usize = 100;
 /// Objects with more members than this look their keys up by hash instead of one by one.
 const LINEAR_KEYS: usize = 8;
 
-/// Valid, compact JSON text: a value that a caller sent or that the store kept.
+/// Valid, compact JSON text: a value that a caller sent or that the store holds.
 ///
 /// It serializes as the JSON that it is, not as a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl JsonText {
         Self("{}".to_owned())
     }
 
-    /// Wraps text without checking it: of a value that [`parse`] has read, or of one that was stored since. Text that is
+    /// Wraps text without checking it: that of a value that [`parse`] has read, or that was stored since. Text that is
     /// not JSON makes serializing fail.
     #[must_use]
     pub const fn new_unchecked(text: String) -> Self {
@@ -89,7 +89,7 @@ impl ParsedJson {
     }
 }
 
-/// Reads a JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
 
 type ParseResult<T> = Result<T, &'static str>;
 
-/// Keys, decoded, and where their values stand in the text.
+/// Keys, decoded, and where their values are in the text.
 type Members = Vec<(String, Range<usize>)>;
 
 struct Reader<'a> {
@@ -133,7 +133,7 @@ struct Reader<'a> {
     member: Option<String>,
 }
 
-/// One member of an object that is being read: its decoded key, and where it and its value stand in the output.
+/// One member of an object that is being read: its decoded key, and where it and its value are in the output.
 struct Member<'a> {
     key: Cow<'a, str>,
     whole: Range<usize>,
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a string and copies it as it stands; returns where it stands in the input, quotes included.
+    /// Reads a string and copies it unchanged; returns its range in the input, quotes included.
     fn string(&mut self) -> ParseResult<Range<usize>> {
         let start = self.at;
         self.at += 1;
@@ -384,7 +384,7 @@ impl<'a> Reader<'a> {
         Ok(members)
     }
 
-    /// Writes the object that starts at `start` in the output again, without the members whose key came again.
+    /// Rewrites the object that starts at `start` in the output, without the members whose key was repeated later.
     fn drop_replaced(&mut self, start: usize, members: &mut Vec<Member<'a>>) {
         members.retain(|member| !member.replaced);
         let mut kept = String::with_capacity(self.out.len() - start);
@@ -414,7 +414,7 @@ mod tests {
     use super::*;
 
     fn compact(text: &str) -> Result<String, &'static str> {
-        parse(text).map(|document| document.text).map_err(|error| error.reason)
+        parse(text).map(|parsed| parsed.text).map_err(|error| error.reason)
     }
 
     #[test]
@@ -440,10 +440,10 @@ mod tests {
 
     #[test]
     fn the_members_point_at_their_values_after_a_key_was_dropped() {
-        let document = parse(r#"{"a":1, "b":[2, 3], "a":{"x": 4}}"#).map_err(|error| error.reason);
-        let members: Vec<(String, String)> = document
+        let parsed = parse(r#"{"a":1, "b":[2, 3], "a":{"x": 4}}"#).map_err(|error| error.reason);
+        let members: Vec<(String, String)> = parsed
             .iter()
-            .flat_map(|document| document.members().into_iter().flatten())
+            .flat_map(|parsed| parsed.members().into_iter().flatten())
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
         assert_eq!(members, [("b".into(), "[2,3]".into()), ("a".into(), r#"{"x":4}"#.into())]);

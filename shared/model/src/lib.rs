@@ -1,7 +1,7 @@
-//! The domain: an execution, its status and transitions, the commands that create, change and list executions, and who
-//! may send them. No AWS, no HTTP, no runtime: what a client needs, too.
+//! The domain: an execution, its status and transitions, the commands that create, change and list executions, and the
+//! callers that may send them. No AWS, no HTTP, no runtime: a client can use this crate, too.
 
-// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+// A request must not be able to end a function: no indexing that can be out of bounds, no panic. Tests may panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
 
 pub mod api_key;

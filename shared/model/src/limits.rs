@@ -1,5 +1,5 @@
-//! The bounds and defaults of what callers send (contract, "The record"). Each stands here once: the readers of requests
-//! check them, and the OpenAPI document says them.
+//! The bounds and defaults of what callers send (contract, "The record"). Each is defined here once: the readers of
+//! requests check it, and the OpenAPI document shows it.
 
 /// The greatest integer in any field: 2^53 - 1, the last that every JSON reader keeps exactly.
 pub const MAX_INTEGER: i64 = (1 << 53) - 1;
@@ -31,10 +31,10 @@ pub const MAX_ERROR_MESSAGE: usize = 8_192;
 /// The longest Idempotency-Key, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// The most executions of one page.
+/// The greatest number of executions of one page.
 pub const MAX_PAGE_SIZE: i64 = 100;
 
-/// How many executions a page has where the caller does not say.
+/// How many executions a page has where the caller names no number.
 pub const DEFAULT_PAGE_SIZE: usize = 20;
 
 /// How many executions of a list are counted, and up to where pages are reached by their number.

@@ -12,7 +12,7 @@ pub struct Filter {
     pub flow_id: Option<String>,
     /// In this status.
     pub status: Option<Status>,
-    /// Set off by this.
+    /// With this trigger type.
     pub trigger_type: Option<TriggerType>,
     /// Created then or later.
     pub created_after: Option<Timestamp>,
@@ -25,24 +25,24 @@ pub struct Filter {
 pub enum Start {
     /// At the newest, no page named: the first step of a walk by cursor.
     Beginning,
-    /// So many pages in, counted from 1.
+    /// At a page with this number, counted from 1.
     Page(u64),
-    /// Below where the page before ended.
+    /// After the position where the previous page ended.
     Cursor(Position),
 }
 
-/// A page of executions that is asked for.
+/// A requested page of executions.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     /// Which executions.
     pub filter: Filter,
     /// Where the page starts.
     pub start: Start,
-    /// How many.
+    /// How many executions it has.
     pub page_size: usize,
 }
 
-/// Where a walk by cursor is.
+/// The position of a walk by cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// When the last execution that was passed was created.

@@ -22,7 +22,7 @@ pub struct NewExecution {
     pub timeout_seconds: i64,
     /// How often it may be retried.
     pub max_retries: i64,
-    /// The caller's own.
+    /// The caller's own data.
     pub metadata: JsonText,
     /// When it is meant to run.
     pub scheduled_at: Option<Timestamp>,

@@ -1,8 +1,8 @@
-//! Typed samples: one story, told by the OpenAPI document, the same wherever a part of it is shown.
+//! Typed samples for the OpenAPI document: one story, the same wherever a part of it is shown.
 #![expect(
     clippy::missing_panics_doc,
     clippy::expect_used,
-    reason = "a wrong sample must fail the making of the document"
+    reason = "a wrong sample must fail the creation of the document"
 )]
 
 use crate::clock::Timestamp;

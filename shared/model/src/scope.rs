@@ -28,12 +28,12 @@ impl Scope {
     }
 }
 
-/// Why a text is no list of scopes.
+/// Why a text is not a list of scopes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopesError {
-    /// There is no name in it.
+    /// It has no name.
     Empty,
-    /// The first name that is no scope.
+    /// The first name that is not a scope.
     Unknown(String),
 }
 

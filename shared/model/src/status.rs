@@ -1,7 +1,7 @@
 //! The status of an execution and the transitions that are allowed (contract, "Status").
 //!
-//! [`Status::allowed_sources`] is the one place where the rule lives: the store makes its write condition from it, and explains
-//! a refusal with it.
+//! [`Status::allowed_sources`] is the only definition of the rule: the store builds its write condition from it, and
+//! explains a rejection with it.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl Status {
 
     /// The statuses from which this one may be entered.
     ///
-    /// Two of them carry a guard besides: `retrying` is entered only while `retry_count < max_retries`
+    /// The two transitions to `retrying` have another condition: `retry_count < max_retries`
     /// ([`Status::counts_a_retry`]).
     #[must_use]
     #[expect(clippy::match_same_arms, reason = "one line per row of the contract's table")]
@@ -99,7 +99,7 @@ impl Status {
     }
 }
 
-/// What [`Status`] says of itself: the table of transitions, made from the rule that enforces it.
+/// The description of [`Status`]: the table of transitions, created from the rule that enforces it.
 #[cfg(feature = "openapi")]
 fn description() -> String {
     let row = |from: Status| {
