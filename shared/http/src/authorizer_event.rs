@@ -1,13 +1,13 @@
-//! The event by which API Gateway asks the authorizer.
+//! The event by which API Gateway invokes the authorizer.
 //!
-//! Not `lambda_http`'s: it is no HTTP request, and the type that `aws_lambda_events` has for it fails at a header that HTTP does
-//! not allow. Here nothing that a caller sends can fail the parse.
+//! `lambda_http` does not read it, because it is not an HTTP request, and the type that `aws_lambda_events` has for it
+//! fails on a header that HTTP does not allow. Here nothing that a caller sends can make the parse fail.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-/// The event by which API Gateway asks the authorizer.
+/// The event by which API Gateway invokes the authorizer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AuthorizerEvent {

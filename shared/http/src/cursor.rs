@@ -1,8 +1,9 @@
-//! The cursor of a walk through a list: where it is, signed for one organization and one query.
+//! The cursor of a walk through a list: the position of the walk, signed for one organization and one query.
 //!
-//! The signature covers the organization and the filters without carrying them: a cursor that is tampered with, or is
-//! used by another organization or with other filters, does not verify, and one that nobody signed does not either. It is
-//! not what keeps tenants apart (the index keys are): it keeps a walk from silently going on through another list.
+//! The signature covers the organization and the filters, which the cursor does not carry. A cursor that was tampered
+//! with, or is used by another organization or with other filters, does not verify, and neither does one without a
+//! signature of this service. The signature does not separate tenants (the index keys do): it keeps a walk from
+//! silently continuing through another list.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,10 +15,10 @@ use ratchet_model::id::{ExecutionId, OrganizationId};
 use ratchet_model::list::{Filter, Position};
 use ratchet_model::wire_name::WireName;
 
-/// First byte of a cursor, for the day when its form changes.
-const FORM: u8 = 1;
+/// First byte of a cursor: the version of its format.
+const FORMAT: u8 = 1;
 
-/// Bytes before the signature: form, time, id, page, total.
+/// Bytes before the signature: format, time, id, page, total.
 const CONTENT: usize = 1 + 8 + 16 + 8 + 4;
 
 /// Bytes of the signature: half of a SHA-256.
@@ -41,7 +42,7 @@ impl CursorKey {
     /// Never: HMAC takes keys of every length.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length; no caller has a say in this one")]
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length, and no caller chooses this one")]
         Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of every length"))
     }
 
@@ -58,7 +59,8 @@ impl CursorKey {
             time(created_before),
         ];
         for part in parts {
-            // Lengths between the parts, and one that no text has where there is none: no two queries read alike.
+            // Each part is preceded by its length, and a missing part has a length that no text has: two different
+            // queries never give the same input.
             let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
             mac.update(&length.to_be_bytes());
             mac.update(part.unwrap_or_default().as_bytes());
@@ -67,11 +69,11 @@ impl CursorKey {
         mac
     }
 
-    /// Writes a cursor.
+    /// Creates a cursor.
     #[must_use]
     pub fn seal(&self, organization: &OrganizationId, filter: &Filter, position: &Position) -> String {
         let mut bytes = Vec::with_capacity(CONTENT + SIGNATURE);
-        bytes.push(FORM);
+        bytes.push(FORMAT);
         bytes.extend(position.created_at.millis().to_be_bytes());
         bytes.extend(position.id.as_bytes());
         bytes.extend(position.page.to_be_bytes());
@@ -90,12 +92,12 @@ impl CursorKey {
             return None;
         }
         self.sign(organization, filter, content).verify_truncated_left(signature).ok()?;
-        let (form, rest) = content.split_first()?;
+        let (format, rest) = content.split_first()?;
         let (created_at, rest) = rest.split_first_chunk()?;
         let (id, rest) = rest.split_first_chunk()?;
         let (page, rest) = rest.split_first_chunk()?;
         let (total_count, []) = rest.split_first_chunk()? else { return None };
-        (*form == FORM).then_some(())?;
+        (*format == FORMAT).then_some(())?;
         Some(Position {
             created_at: Timestamp::from_millis(i64::from_be_bytes(*created_at))?,
             id: ExecutionId::from_uuid(uuid::Uuid::from_bytes(*id)),

@@ -1,5 +1,5 @@
-//! What every operation does around its own work: learn who calls, check the scope, answer errors, name the request, log
-//! one line.
+//! What every operation does around its handler: identify the caller, check the scope, answer errors, return the
+//! correlation id, log one line.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::operation::Operation;
 use crate::request::{self, Request};
 use crate::response::Response;
 
-/// By which header a request is named, there and back.
+/// The header of the correlation id, in requests and in answers.
 pub const CORRELATION_ID: &str = "x-correlation-id";
 
-/// Answers a request: hands it to `handler` if the caller may call the operation, and makes a response of whatever comes
-/// of it.
+/// Answers a request: passes it to `handler` if the caller's scopes allow the operation, and converts the result to a
+/// response.
 pub async fn respond<F, Fut>(
     operation: &'static Operation,
     clock: &dyn Clock,
@@ -27,7 +27,7 @@ where
     Fut: Future<Output = Result<Response, HttpError>>,
 {
     let started = Instant::now();
-    // API Gateway's access log has this one and cannot have the caller's.
+    // API Gateway's access log has this id, and cannot have a correlation id of the caller's.
     let request_id = request::request_id(&http).map(ToOwned::to_owned);
     let correlation_id = correlation_id(request::header(&http, CORRELATION_ID), request_id.as_deref());
     let mut identity = (String::new(), String::new());
@@ -66,7 +66,7 @@ where
     response.header(CORRELATION_ID, correlation_id)
 }
 
-/// Logs what an answer does not say.
+/// Logs the reason of an error, which the answer does not show.
 pub fn log_error(error: &Error, correlation_id: &str) {
     match error {
         Error::Internal(reason) => tracing::error!(correlation_id, reason, "internal error"),
@@ -82,7 +82,7 @@ pub fn log_error(error: &Error, correlation_id: &str) {
     }
 }
 
-/// The caller's name for the request if it is harmless, else API Gateway's (contract, "Errors").
+/// The caller's correlation id if it is harmless, else API Gateway's id of the request (contract, "Errors").
 #[must_use]
 pub fn correlation_id(requested: Option<&str>, request_id: Option<&str>) -> String {
     let harmless = |id: &&str| {

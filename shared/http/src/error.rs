@@ -1,4 +1,4 @@
-//! From an error to its answer: the only place that knows HTTP's status codes and the words that a caller reads.
+//! Converts errors to answers: the only place that knows HTTP's status codes and the texts that a caller reads.
 
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::{Error, Rejection};
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::validation_error::{Location, ValidationError, ValidationErrorKind, quote};
 
-/// Why a request was not done: what is wrong with it as HTTP, or a domain error.
+/// Why a request was not done: an error of the request itself, or a domain error.
 #[derive(Debug)]
 pub enum HttpError {
-    /// The request is not well-formed: everything that is wrong with it.
+    /// The request is not well-formed: all its validation errors.
     Invalid(Vec<ValidationError>),
     /// The body's Content-Type is not JSON.
     UnsupportedMediaType {
@@ -34,13 +34,13 @@ pub enum HttpError {
         /// The scopes that the key has.
         held: Scopes,
     },
-    /// What the domain says.
+    /// An error of the domain.
     Domain(Error),
 }
 
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
-        // The pages that the store refuses are parameters of the query.
+        // The store refuses a page that a parameter of the query asks for: the answer is a validation error.
         match error {
             Error::PageOutOfReach { page } => {
                 Self::invalid_parameter("page", &ValidationErrorKind::PageTooFar, &page.to_string())
@@ -72,7 +72,7 @@ impl HttpError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self.code() {
-            // Validation has no error code: its answer lists what is wrong instead.
+            // Validation has no error code: its answer lists the validation errors instead.
             None => 422,
             Some(code) => status(code),
         }
@@ -96,7 +96,7 @@ impl HttpError {
                 },
                 Error::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
                 Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => ErrorCode::PayloadTooLarge,
-                // Made into validation errors where they become HTTP errors.
+                // `From<Error>` converts these to validation errors.
                 Error::PageOutOfReach { .. } | Error::PageTooLarge { .. } => return None,
                 Error::StoreUnavailable { .. } => ErrorCode::StoreUnavailable,
                 Error::OutcomeUnknown { .. } => ErrorCode::OutcomeUnknown,
@@ -128,7 +128,7 @@ impl HttpError {
                 };
                 format!("This API key has the scopes {held}; this needs {needed}")
             }
-            // One text for every missing execution: it must not tell whether another organization has it.
+            // One text for every missing execution: it must not reveal whether another organization has it.
             Self::Domain(Error::NotFound) => "There is no execution with this id".to_owned(),
             Self::Domain(Error::Rejected(rejection)) => explain(rejection),
             Self::Domain(Error::IdempotencyKeyReused) => {
@@ -138,8 +138,8 @@ impl HttpError {
                 format!("The execution's record would have {size} bytes; at most {limit} can be stored")
             }
             Self::Domain(Error::UpdateTooLarge { size, limit }) => format!(
-                "The record does not hold this update: its fields have {size} bytes, and with what is stored already the \
-                 record would pass {limit} bytes"
+                "The record does not hold this update: its fields have {size} bytes, and with what is stored already \
+                 the record would pass {limit} bytes"
             ),
             Self::Domain(Error::StoreUnavailable { .. }) => {
                 "The store did not answer in time and nothing was changed: try again".to_owned()
@@ -186,7 +186,7 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// The body that tells an error.
+    /// The body of the answer to an error.
     #[must_use]
     pub fn new(error: &HttpError, correlation_id: &str, now: Timestamp) -> Self {
         Self {
@@ -197,7 +197,7 @@ impl ErrorResponse {
         }
     }
 
-    /// What a caller reads of an error, for the OpenAPI document.
+    /// The sample of an error for the OpenAPI document.
     #[cfg(feature = "openapi")]
     #[must_use]
     pub fn sample(error: impl Into<HttpError>) -> Self {

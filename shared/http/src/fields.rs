@@ -9,15 +9,15 @@ use crate::validation_error::{Location, ValidationErrorKind};
 
 /// An object whose fields are being read. A field that is absent or null reads as `None`.
 pub struct Fields<'a> {
-    place: Vec<Location>,
+    location: Vec<Location>,
     whole: &'a str,
     members: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of an object at `place`. `whole` is its text.
-    pub fn new(place: Vec<Location>, whole: &'a str, members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        Self { place, whole, members: members.collect() }
+    /// The fields of an object at `location`. `whole` is its text.
+    pub fn new(location: Vec<Location>, whole: &'a str, members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { location, whole, members: members.collect() }
     }
 
     /// The fields of a body.
@@ -26,13 +26,13 @@ impl<'a> Fields<'a> {
         Self::new(vec!["body".into()], body.text(), body.members().into_iter().flatten())
     }
 
-    fn loc(&self, name: &str) -> Vec<Location> {
-        let mut loc = self.place.clone();
-        loc.push(name.into());
-        loc
+    fn location_of(&self, name: &str) -> Vec<Location> {
+        let mut location = self.location.clone();
+        location.push(name.into());
+        location
     }
 
-    /// Takes a field's text out: what is left at the end is extra.
+    /// Removes a field and returns its text: a field that is left at the end is extra.
     fn take_text(&mut self, name: &str) -> Option<&'a str> {
         let index = self.members.iter().position(|(key, _)| *key == name)?;
         let (_, text) = self.members.remove(index);
@@ -43,16 +43,16 @@ impl<'a> Fields<'a> {
         self.take_text(name).filter(|text| *text != "null")
     }
 
-    /// A required field; a problem if it is absent. A null is passed on: it has the wrong type.
+    /// A required field; a validation error if it is absent. A null is returned: it has the wrong type.
     fn take_required(&mut self, name: &str, validation: &mut Validation) -> Option<&'a str> {
         let text = self.take_text(name);
         if text.is_none() {
-            validation.add(self.loc(name), &ValidationErrorKind::Missing, self.whole);
+            validation.add(self.location_of(name), &ValidationErrorKind::Missing, self.whole);
         }
         text
     }
 
-    /// Reads `text` with `read`, or notes what is wrong with it.
+    /// Reads `text` with `read`, or adds a validation error.
     fn read<T>(
         &self,
         name: &str,
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(&'a str) -> Result<T, ValidationErrorKind>,
     ) -> Option<T> {
         let text = text?;
-        read(text).map_err(|kind| validation.add(self.loc(name), &kind, text)).ok()
+        read(text).map_err(|kind| validation.add(self.location_of(name), &kind, text)).ok()
     }
 
     /// A string of `min` to `max` characters.
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
         self.read(name, text, validation, |text| read_string(text, min, max))
     }
 
-    /// A string that must be there.
+    /// A required string of `min` to `max` characters.
     pub fn required_string(
         &mut self,
         name: &str,
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
         self.read(name, text, validation, |text| read_name(text, allowed))
     }
 
-    /// One of `allowed`, that must be there.
+    /// One of `allowed` by its name, required.
     pub fn required_name<T: WireName>(&mut self, name: &str, allowed: &[T], validation: &mut Validation) -> Option<T> {
         let text = self.take_required(name, validation);
         self.read(name, text, validation, |text| read_name(text, allowed))
@@ -107,7 +107,7 @@ impl<'a> Fields<'a> {
             if !is_number(text) {
                 return Err(ValidationErrorKind::NotANumber);
             }
-            // By its digits: a double rounds -1e-400 to zero.
+            // The sign is decided by the digits: a double rounds -1e-400 to zero.
             let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
             let negative = text.starts_with('-') && mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
             match text.parse::<f64>() {
@@ -137,7 +137,7 @@ impl<'a> Fields<'a> {
         self.read(name, text, validation, |text| read_time(&json::string(text).ok_or(ValidationErrorKind::NotATime)?))
     }
 
-    /// A part with fields of its own: `read` reads them, and what it leaves is extra.
+    /// A nested object with fields of its own: `read` reads them, and a field that it leaves is extra.
     pub fn nested(
         &mut self,
         name: &str,
@@ -145,20 +145,20 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(&mut Fields<'_>, &mut Validation),
     ) {
         let Some(text) = self.take(name) else { return };
-        let Some(document) = json::parse(text).ok() else { return };
-        if let Some(members) = document.members() {
-            let mut fields = Fields::new(self.loc(name), document.text(), members);
+        let Some(parsed) = json::parse(text).ok() else { return };
+        if let Some(members) = parsed.members() {
+            let mut fields = Fields::new(self.location_of(name), parsed.text(), members);
             read(&mut fields, validation);
             fields.finish(validation);
         } else {
-            validation.add(self.loc(name), &ValidationErrorKind::NotAModel, text);
+            validation.add(self.location_of(name), &ValidationErrorKind::NotAModel, text);
         }
     }
 
-    /// Notes every field that nobody read: a mistyped field must not be lost in silence.
+    /// Adds a validation error for every field that was not read: a mistyped field must not be ignored silently.
     pub fn finish(self, validation: &mut Validation) {
         for (name, text) in &self.members {
-            validation.add(self.loc(name), &ValidationErrorKind::Extra, text);
+            validation.add(self.location_of(name), &ValidationErrorKind::Extra, text);
         }
     }
 }
@@ -167,7 +167,7 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 ///
-/// Which of it the text is not.
+/// How the text differs from that.
 pub fn read_string(text: &str, min: usize, max: usize) -> Result<String, ValidationErrorKind> {
     let value = json::string(text).ok_or(ValidationErrorKind::NotAString)?;
     let length = value.chars().count();
@@ -190,7 +190,7 @@ fn read_name<T: WireName>(text: &str, allowed: &[T]) -> Result<T, ValidationErro
 ///
 /// # Errors
 ///
-/// Which mistake it has.
+/// How the text differs from that.
 pub fn read_time(text: &str) -> Result<Timestamp, ValidationErrorKind> {
     Timestamp::parse(text).map_err(|error| match error {
         TimestampError::NoZone => ValidationErrorKind::TimeWithoutZone,
@@ -202,7 +202,7 @@ pub fn read_time(text: &str) -> Result<Timestamp, ValidationErrorKind> {
 ///
 /// # Errors
 ///
-/// The bound that it passes.
+/// The bound that the value passes.
 pub fn within(value: i64, min: i64, max: i64) -> Result<i64, ValidationErrorKind> {
     if value < min {
         Err(ValidationErrorKind::LessThan(min))
@@ -234,7 +234,7 @@ fn read_integer(text: &str) -> Result<i64, ValidationErrorKind> {
     if significant.is_empty() {
         return Ok(0);
     }
-    // An exponent too long for i64 is as good as its ends: the number is then huge, or a tiny fraction.
+    // An exponent that does not fit into i64 counts as the nearest bound: the number is then huge, or a tiny fraction.
     let exponent =
         exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 });
     let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / 4);

@@ -1,9 +1,10 @@
-//! A guard in front of `lambda_http`: it reads every event that API Gateway's HTTP API (payload format 2.0) can deliver.
+//! A guard in front of `lambda_http`: it reads every event that API Gateway's HTTP API (payload format 2.0) can
+//! deliver.
 //!
-//! `lambda_http` makes an `http::Request` of an event. It fails or panics at a header that HTTP does not allow, at a Host,
-//! a path or a query that make no URL, and at a body that claims to be base64 and is not. The guard turns such an event
-//! into one that says the same and that `lambda_http` takes: what a caller sent must not decide whether there is an answer
-//! (docs/adr/0002).
+//! `lambda_http` converts an event to an `http::Request`. It fails or panics on a header that HTTP does not allow, on a
+//! Host, a path or a query that form no URL, and on a body that claims to be base64 and is not. The guard converts such
+//! an event to an equivalent one that `lambda_http` accepts: what a caller sends must not decide whether there is an
+//! answer (docs/adr/0002).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +29,7 @@ impl<'de> Deserialize<'de> for GatewayEvent {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let event = serde_json::from_str(text.get()).or_else(|_| with_legal_headers(text.get()));
         let mut event = event.map_err(D::Error::custom)?;
-        make_safe(&mut event);
+        replace_unsafe_parts(&mut event);
         Ok(Self(LambdaRequest::ApiGatewayV2(event)))
     }
 }
@@ -39,8 +40,8 @@ impl From<GatewayEvent> for lambda_http::Request {
     }
 }
 
-/// Reads an event whose headers HTTP does not allow: without those whose name is no token, and with spaces in the place of
-/// control characters, as RFC 9110 (5.5) asks of a recipient.
+/// Reads an event whose headers HTTP does not allow: without those whose name is no token, and with spaces in the place
+/// of control characters, as RFC 9110 (5.5) asks of a recipient.
 fn with_legal_headers(text: &str) -> serde_json::Result<ApiGatewayV2httpRequest> {
     let mut event: Value = serde_json::from_str(text)?;
     if let Some(headers) = event.get_mut("headers").and_then(Value::as_object_mut) {
@@ -51,13 +52,14 @@ fn with_legal_headers(text: &str) -> serde_json::Result<ApiGatewayV2httpRequest>
             }
         }
     }
-    // Through text: deserializing from a `Value` would be a second copy of all of serde's code, 90 KB in every function.
+    // Through text: deserializing from a `Value` would be a second copy of all of serde's code, 90 KB in every
+    // function.
     serde_json::from_str(&event.to_string())
 }
 
-/// Replaces what `lambda_http` would panic at.
-fn make_safe(event: &mut ApiGatewayV2httpRequest) {
-    // lambda_http would make a URL of both. API Gateway has routed by them already, and the service reads neither.
+/// Replaces the parts on which `lambda_http` would panic.
+fn replace_unsafe_parts(event: &mut ApiGatewayV2httpRequest) {
+    // lambda_http would build a URL from both. API Gateway has routed by them already, and the service reads neither.
     event.headers.remove(HOST);
     event.request_context.domain_name = None;
     if let Some(path) = event.raw_path.as_mut().filter(|path| !path.starts_with('/')) {
@@ -66,6 +68,6 @@ fn make_safe(event: &mut ApiGatewayV2httpRequest) {
     if let Some(query) = &mut event.raw_query_string {
         *query = utf8_percent_encode(query, QUERY).to_string();
     }
-    // A body that is no base64 is read as it stands: it is not JSON either, and is refused as such.
+    // A body that is not base64 is read unchanged: it is not JSON either, and is refused as such.
     event.is_base64_encoded &= event.body.as_ref().is_none_or(|body| STANDARD.decode(body).is_ok());
 }

@@ -5,12 +5,12 @@
 pub struct EntityTag<'a> {
     /// Whether it is a weak one: `W/"..."`.
     pub weak: bool,
-    /// What stands between the quotes.
+    /// The text between the quotes.
     pub opaque: &'a str,
 }
 
-/// Reads a list of entity tags; `None` if it is none. What stands between the quotes may be anything but quotes, commas
-/// included.
+/// Parses a list of entity tags; `None` if the text is not one. The text between quotes may be anything but quotes,
+/// commas included.
 #[must_use]
 pub fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
     let mut tags = Vec::new();
@@ -27,7 +27,7 @@ pub fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
     }
 }
 
-/// `application/json` or `*+json`, in UTF-8 if it says a charset.
+/// `application/json` or `*+json`, in UTF-8 if it names a charset.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_known_by_its_content_type() {
+    fn json_is_recognized_by_its_content_type() {
         for json in [
             "application/json",
             "Application/JSON; charset=UTF-8",
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_entity_tags_is_read_with_whatever_stands_in_the_quotes() {
+    fn a_list_of_entity_tags_is_parsed_with_any_text_in_the_quotes() {
         let tag = |weak: bool, opaque: &'static str| EntityTag { weak, opaque };
         for (text, tags) in [
             ("\"7\"", Some(vec![tag(false, "7")])),

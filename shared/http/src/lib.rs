@@ -1,9 +1,10 @@
-//! From API Gateway's events to commands of the domain, and from its errors to answers. Knows no table.
+//! Converts API Gateway's events to commands of the domain, and results and errors of the domain to answers. This crate
+//! knows no table.
 //!
-//! A request's way: [`gateway_event::GatewayEvent`] -> `lambda_http::Request` -> [`endpoint::respond`] ->
+//! The path of a request: [`gateway_event::GatewayEvent`] -> `lambda_http::Request` -> [`endpoint::respond`] ->
 //! [`request::Request`] -> the function's own reader -> one call on the store -> [`response::Response`].
 
-// A request must not be able to end a function: no index that may be out of bounds, no panic. Tests may.
+// A request must not be able to end a function: no indexing that can be out of bounds, no panic. Tests may panic.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
 
 pub mod authorizer_event;

@@ -1,7 +1,7 @@
-//! What several operations have in common in the OpenAPI document: their headers, and how they refuse.
+//! The parts of the OpenAPI document that several operations share: headers and error responses.
 //!
-//! No request is read by these types: readers report everything that is wrong at once, and keep objects exact. Here stands
-//! what they do, in OpenAPI's terms.
+//! Requests are not parsed with these types: the readers collect all validation errors, and keep objects exact. The
+//! types describe in OpenAPI's terms what the readers do.
 
 use ratchet_model::error::{Error, Rejection};
 use ratchet_model::limits::{
@@ -15,8 +15,8 @@ use utoipa::{IntoParams, ToResponse, ToSchema};
 use crate::error::{ErrorResponse, HttpError};
 use crate::validation_error::ValidationErrors;
 
-// The attributes of schemas take literals alone for bounds. This is what keeps them equal to the bounds that the readers
-// check; defaults and examples are made from the constants themselves.
+// The attributes of schemas accept only literals as bounds. This assertion keeps them equal to the bounds that the
+// readers check. Defaults and examples are created from the constants themselves.
 const _: () = assert!(
     MAX_NAME == 256
         && MAX_TIMEOUT_SECONDS == 604_800
@@ -28,13 +28,13 @@ const _: () = assert!(
         && MAX_BODY == 1_048_576
 );
 
-/// What the holder of a key with the scopes `held` is told where `needed` is missing.
+/// The answer to a key with the scopes `held` where `needed` is missing.
 #[must_use]
 pub fn forbidden(needed: Scope, held: &str) -> ErrorResponse {
     ErrorResponse::sample(HttpError::Forbidden { needed, held: Scopes::parse(held).unwrap_or_default() })
 }
 
-/// What is told of an Idempotency-Key that came before with another body.
+/// The answer to an Idempotency-Key that was used before with another body.
 #[must_use]
 pub fn key_reused() -> ErrorResponse {
     ErrorResponse::sample(Error::IdempotencyKeyReused)
@@ -113,7 +113,7 @@ pub struct IfMatchHeader {
         rename = "If-Match",
         value_type = String,
         required = false,
-        // Tags of visible ASCII: HTTP has others, and this service gives out none of them.
+        // Tags of visible ASCII: HTTP allows others, and this service issues none of them.
         pattern = r#"^(\*|(W/)?"[ !#-~]*"( *, *(W/)?"[ !#-~]*")*)$"#,
         example = "\"2\""
     )]

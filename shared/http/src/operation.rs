@@ -1,4 +1,4 @@
-//! What an operation is called, where it is found, and who may call it: said once, in the function's crate.
+//! The name, the route and the scope of an operation: defined once, in the function's crate.
 
 use ratchet_model::scope::Scope;
 

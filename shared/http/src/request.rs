@@ -1,4 +1,4 @@
-//! From an HTTP request to one that can be trusted: who calls, with what, and everything that is wrong with it at once.
+//! An HTTP request with its caller, and the readers of its parts, which collect all validation errors.
 
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
@@ -20,8 +20,8 @@ use crate::validation_error::{Location, ValidationErrorKind};
 /// A header's value. API Gateway joins repeated ones with a comma.
 #[must_use]
 pub fn header<'a>(http: &'a lambda_http::Request, name: &str) -> Option<&'a str> {
-    // Not `HeaderValue::to_str`: it refuses what is not ASCII, and a caller is told of that instead of being served
-    // without the header.
+    // Not `HeaderValue::to_str`: it refuses text that is not ASCII, and then the request would be served without the
+    // header instead of getting a validation error.
     std::str::from_utf8(http.headers().get(name)?.as_bytes()).ok()
 }
 
@@ -30,28 +30,28 @@ pub fn header<'a>(http: &'a lambda_http::Request, name: &str) -> Option<&'a str>
 pub fn request_id(http: &lambda_http::Request) -> Option<&str> {
     match http.request_context_ref()? {
         RequestContext::ApiGatewayV2(context) => context.request_id.as_deref(),
-        // Of other sources, which this build does not read.
+        // Events of other sources, which this build does not read.
         _ => None,
     }
 }
 
-/// What the authorizer said of the caller under this name; nothing where the route has no authorizer.
+/// A field of the authorizer's context; `None` where the route has no authorizer.
 #[must_use]
 pub fn authorizer<'a>(http: &'a lambda_http::Request, name: &str) -> Option<&'a str> {
     http.request_context_ref()?.authorizer()?.fields.get(name)?.as_str()
 }
 
-/// A request by a known caller.
+/// A request with a known caller.
 #[derive(Debug)]
 pub struct Request {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
     operation: &'static Operation,
     http: lambda_http::Request,
 }
 
 impl Request {
-    /// Wraps an HTTP request whose caller the authorizer has named.
+    /// Wraps an HTTP request whose caller the authorizer has identified.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a text that no execution can have as its id: it is as missing as any other.
+    /// [`Error::NotFound`] for a text that cannot be the id of an execution: it is answered as any missing id.
     pub fn execution_id(&self) -> Result<ExecutionId, Error> {
         let id = self.http.path_parameters_ref().and_then(|parameters| parameters.first("execution_id"));
         id.and_then(ExecutionId::parse).ok_or(Error::NotFound)
@@ -108,7 +108,7 @@ impl Request {
     #[must_use]
     pub fn none_match(&self, etag: &str) -> bool {
         let tags = self.header("if-none-match").unwrap_or_default();
-        // A header that is no list of tags names nothing: the caller gets the record.
+        // A header that is not a list of tags names no tag: the caller gets the record.
         tags.trim() == "*" || entity_tags(tags).into_iter().flatten().any(|tag| etag.trim_matches('"') == tag.opaque)
     }
 
@@ -116,13 +116,14 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`HttpError::BodyTooLarge`], [`HttpError::UnsupportedMediaType`], or what is wrong with the text.
+    /// [`HttpError::BodyTooLarge`], [`HttpError::UnsupportedMediaType`], or [`HttpError::Invalid`] for a text that is
+    /// not a JSON object.
     pub fn json(&self) -> Result<ParsedJson, HttpError> {
         let bytes: &[u8] = self.http.body();
         if bytes.len() > MAX_BODY {
             return Err(HttpError::BodyTooLarge { size: bytes.len(), limit: MAX_BODY });
         }
-        // Without a body there is nothing that could be of another type; an empty header says nothing.
+        // Without a body there is no content that could have another type. An empty header names no type.
         let content_type = self.header("content-type").filter(|content_type| !content_type.trim().is_empty());
         if let Some(content_type) = content_type.filter(|content_type| !bytes.is_empty() && !is_json(content_type)) {
             let content_type = content_type.chars().take(128).collect();
@@ -140,25 +141,25 @@ impl Request {
         if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
             return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::Missing, "null"));
         }
-        let document = json::parse(text).map_err(|error| {
-            let place = match (error.reason, error.member) {
+        let parsed = json::parse(text).map_err(|error| {
+            let location = match (error.reason, error.member) {
                 (json::TOO_DEEP, Some(member)) => Location::Name(member),
                 _ => Location::Offset(error.position as u64),
             };
-            HttpError::invalid(vec![body(), place], &ValidationErrorKind::NotJson(error.reason), "{}")
+            HttpError::invalid(vec![body(), location], &ValidationErrorKind::NotJson(error.reason), "{}")
         })?;
-        if document.members().is_none() {
-            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::NotAModel, document.text()));
+        if parsed.members().is_none() {
+            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::NotAModel, parsed.text()));
         }
-        Ok(document)
+        Ok(parsed)
     }
 
-    /// Reads If-Match and Idempotency-Key, the latter together with the body it stands for.
+    /// Reads If-Match and Idempotency-Key, the latter with the body that it belongs to.
     pub fn write_options(&self, body: &ParsedJson, validation: &mut Validation) -> WriteOptions {
         WriteOptions { idempotency_key: self.idempotency_key(body, validation), if_match: self.if_match(validation) }
     }
 
-    /// Reads the Idempotency-Key together with the body that it stands for.
+    /// Reads the Idempotency-Key with the body that it belongs to.
     pub fn idempotency_key(&self, body: &ParsedJson, validation: &mut Validation) -> Option<IdempotencyKey> {
         self.idempotency_key_text(validation).map(|key| IdempotencyKey::new(self.operation.name, key, body))
     }
@@ -196,11 +197,12 @@ impl Request {
         };
         let mut versions: Vec<i64> = list
             .into_iter()
-            // A weak tag never matches here (RFC 9110, 13.1.1), nor does one in another spelling than ours.
+            // A weak tag never matches here (RFC 9110, 13.1.1), nor does one in a form that this service does not
+            // issue.
             .filter(|tag| !tag.weak)
             .filter_map(|tag| tag.opaque.parse().ok().filter(|version: &i64| version.to_string() == tag.opaque))
             .collect();
-        // More than a condition can list; nobody has that many versions of one record at hand.
+        // A condition cannot list any number of versions, and no real request names so many of one record.
         versions.truncate(50);
         Some(IfMatch::Versions(versions))
     }

@@ -1,4 +1,4 @@
-//! Answers as API Gateway takes them.
+//! Answers, as API Gateway expects them.
 
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::{ErrorResponse, HttpError};
 use crate::validation_error::ValidationErrors;
 
-/// After how many seconds a caller may try again where the store is away.
+/// After how many seconds a caller may try again where the store is unavailable.
 const RETRY_AFTER: &str = "1";
 
 /// An answer. The body, where there is one, is text.
@@ -67,7 +67,7 @@ impl Response {
         self.header("etag", etag)
     }
 
-    /// With the sign that nothing was written, because it had been before.
+    /// With `Idempotency-Replayed` for a replay: nothing was written, because the first request had been applied.
     #[must_use]
     pub fn replayed(self, replayed: bool) -> Self {
         if replayed { self.header("idempotency-replayed", "true") } else { self }
@@ -82,7 +82,7 @@ impl Response {
             error => serde_json::to_string(&ErrorResponse::new(&error, correlation_id, now)),
         };
         let mut response = Self::new(status).header("content-type", "application/json");
-        // These bodies hold strings and checked JSON alone.
+        // Serializing does not fail: these bodies hold strings and checked JSON alone.
         response.body = Some(body.unwrap_or_else(|_| r#"{"detail":"Internal error"}"#.to_owned()));
         if status == 503 {
             response = response.header("retry-after", RETRY_AFTER);
@@ -92,8 +92,8 @@ impl Response {
 }
 
 impl IntoResponse for Response {
-    // By hand, and not by lambda_http's conversion of an `http::Response<String>`: that one decodes each body once more, for
-    // charsets that this service does not have, and weighs 190 KB in every function (docs/adr/0002).
+    // Not by lambda_http's conversion of an `http::Response<String>`: it decodes each body once more, for charsets that
+    // this service does not have, and adds 190 KB to every function (docs/adr/0002).
     fn into_response(self) -> Pin<Box<dyn Future<Output = lambda_http::Response<Body>> + Send>> {
         let mut http = lambda_http::Response::new(self.body.map_or(Body::Empty, Body::Text));
         *http.status_mut() = StatusCode::from_u16(self.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,4 +1,4 @@
-//! Collects everything that is wrong with a request, so that one answer says it all.
+//! Collects all validation errors of a request, so that one answer has them all.
 
 use ratchet_model::error::Error;
 
@@ -16,7 +16,7 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Adds an error of a value of the body, or of a part of it. `input` is JSON text.
+    /// Adds the error of a value in the body. `input` is JSON text.
     pub fn add(&mut self, loc: Vec<Location>, kind: &ValidationErrorKind, input: &str) {
         if self.errors.len() >= MAX_LISTED {
             self.unlisted += 1;
@@ -26,15 +26,15 @@ impl Validation {
     }
 
     /// Adds an error of a query parameter or a header. `input` is the text as sent.
-    pub fn add_text(&mut self, place: &str, name: &str, kind: &ValidationErrorKind, input: &str) {
-        self.add(vec![place.into(), name.into()], kind, &quote(input));
+    pub fn add_text(&mut self, location: &str, name: &str, kind: &ValidationErrorKind, input: &str) {
+        self.add(vec![location.into(), name.into()], kind, &quote(input));
     }
 
-    /// Ends the collecting.
+    /// Ends the collection.
     ///
     /// # Errors
     ///
-    /// All the errors, if there is one.
+    /// All the validation errors, if there is one.
     pub fn finish(mut self) -> Result<(), HttpError> {
         if self.unlisted > 0 {
             self.errors.push(ValidationErrorKind::More(self.unlisted).at(vec!["body".into()], "null"));
@@ -42,11 +42,11 @@ impl Validation {
         if self.errors.is_empty() { Ok(()) } else { Err(HttpError::Invalid(self.errors)) }
     }
 
-    /// Ends the collecting where fields are required: their values, each of which was read or is among the errors.
+    /// Ends the collection and returns the values of required fields. A value that is missing is among the errors.
     ///
     /// # Errors
     ///
-    /// All the errors, if there is one.
+    /// All the validation errors, if there is one.
     pub fn require<T>(self, value: Option<T>) -> Result<T, HttpError> {
         self.finish()?;
         value.ok_or_else(|| Error::internal("a required field is neither read nor reported").into())

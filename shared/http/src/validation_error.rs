@@ -1,4 +1,4 @@
-//! What is wrong with a request, in pydantic's shape (contract, "Errors"). All of it at once.
+//! Validation errors, in pydantic's form (contract, "Errors"). A request is answered with all of them.
 
 use ratchet_model::json::JsonText;
 use ratchet_model::wire_name::WireName;
@@ -24,7 +24,7 @@ impl From<&str> for Location {
     }
 }
 
-/// What is wrong with one value: pydantic's type name, its sentence, and the numbers in it.
+/// The kind of a validation error: pydantic's type name, its sentence, and the numbers in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValidationErrorKind {
     /// A required value is not there.
@@ -75,18 +75,18 @@ pub enum ValidationErrorKind {
     PageWithCursor,
     /// A page whose records do not fit into one answer; how many would.
     PageTooLarge(usize),
-    /// More problems than are listed; how many.
+    /// More validation errors than are listed; how many.
     More(usize),
 }
 
 impl ValidationErrorKind {
-    /// The fault of a value that is none of `T`'s names.
+    /// The kind of the error of a value that is none of the names in `allowed`.
     #[must_use]
     pub fn not_one_of<T: WireName>(allowed: &[T]) -> Self {
         Self::NotOneOf(allowed.iter().map(|value| value.as_str()).collect())
     }
 
-    /// The error of a value at `loc` that is wrong in this way. `input` is JSON text.
+    /// The validation error of this kind for a value at `loc`. `input` is JSON text.
     #[must_use]
     pub fn at(&self, loc: Vec<Location>, input: &str) -> ValidationError {
         ValidationError { loc, msg: self.message(), kind: self.kind(), input: echo(input), ctx: self.context() }
@@ -155,8 +155,8 @@ impl ValidationErrorKind {
             }
             Self::PageWithCursor => "Pass either page or cursor: a cursor already says where it goes on".to_owned(),
             Self::PageTooLarge(fitting) => format!(
-                "The records of this page do not fit into one answer: ask for a page_size of at most {fitting}, or walk \
-                 by cursor"
+                "The records of this page do not fit into one answer: ask for a page_size of at most {fitting}, or \
+                 walk by cursor"
             ),
             Self::More(count) => format!("{count} more problems are not listed"),
         }
@@ -240,8 +240,7 @@ pub struct ValidationErrors {
 
 #[cfg(feature = "openapi")]
 impl ValidationErrors {
-    /// What a caller reads of errors, for the OpenAPI document: each with where it is, what it is, and the JSON text of what
-    /// was sent.
+    /// Sample errors for the OpenAPI document: each with its location, its kind, and the JSON text of the input.
     #[must_use]
     pub fn sample<const N: usize>(errors: [(&[&str], ValidationErrorKind, &str); N]) -> Self {
         let error = |(loc, kind, input): (&[&str], ValidationErrorKind, &str)| {
