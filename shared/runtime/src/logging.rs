@@ -10,7 +10,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What the names of the crates in `shared/` begin with: a target matches each target that it is a prefix of.
+/// The prefix of the names of the crates in `shared/`: a target of the filter matches every target that it is a prefix
+/// of.
 const SHARED_CRATES: &str = "ratchet_";
 
 /// Logs to standard output, at the level that the function is set to. `function` is the name of its crate.
@@ -21,13 +22,13 @@ pub fn init(function: &str) {
         Ok(level) => level.parse().unwrap_or(LevelFilter::INFO),
         Err(_) => LevelFilter::INFO,
     };
-    // A second subscriber, in a test that starts several functions, changes nothing.
+    // A second subscriber, in a test that starts several functions, is ignored.
     let _ = subscriber(function, level, std::io::stdout).try_init();
 }
 
-/// Which events are logged at `level`: those of `functions` and of the crates that they share. Libraries are heard from
-/// ERROR on only: their debug lines may show what callers sent, and the SDK warns of every condition that does not hold,
-/// which here is an ordinary answer.
+/// Which events are logged at `level`: those of `functions` and of the crates that they share. Libraries are logged
+/// from ERROR on only: their debug lines may show what callers sent, and the SDK warns of every condition that does not
+/// hold, which is an ordinary answer here.
 #[must_use]
 pub fn targets<'a>(functions: impl IntoIterator<Item = &'a str>, level: LevelFilter) -> Targets {
     let own = functions.into_iter().chain([SHARED_CRATES]).map(|target| (target.to_owned(), level));

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::logging;
 use crate::settings::{self, SettingError};
 
-/// Why a function ended. The log has said it already, as a line that an alarm can read.
+/// Why a function ended. The log has it already, in a line that an alarm can match.
 pub struct Error(String);
 
 impl Debug for Error {
@@ -43,18 +43,18 @@ impl From<lambda_runtime::Error> for Error {
 ///
 /// # Errors
 ///
-/// Where a setting is missing. The function ends then at once, with one line that says so: Lambda reports a failed INIT, and
-/// no caller meets a half-configured function.
+/// Where a setting is missing. The function then ends at once, with one log line that names it: Lambda reports a failed
+/// INIT, and no request reaches a half-configured function.
 pub async fn start(function: &str, connections: usize) -> Result<&'static Store, Error> {
     logging::init(function);
     let store = settings::store()?;
     store.prime(connections).await;
-    // It lives as long as the process: a reference is all that an invocation needs.
+    // The store lives as long as the process: an invocation needs only a reference.
     Ok(Box::leak(Box::new(store)))
 }
 
-/// A handler of HTTP requests as a service of Lambda's events: what `lambda_http::run` makes of it, behind the guard of
-/// [`GatewayEvent`].
+/// Converts a handler of HTTP requests to a service of Lambda's events, as `lambda_http::run` does, but behind the
+/// guard of [`GatewayEvent`].
 pub fn adapt<'a, S, R>(
     handler: S,
 ) -> impl Service<LambdaEvent<GatewayEvent>, Response: Serialize + Send + 'static, Error = Infallible, Future: Send>

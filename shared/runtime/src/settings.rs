@@ -1,4 +1,4 @@
-//! What a function takes from the environment, as Lambda and template.yaml set it.
+//! What a function reads from the environment, as Lambda and template.yaml set it.
 
 use std::env;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use ratchet_store::trust_roots::TrustRoots;
 /// The environment variable with the secret that signs cursors; list executions alone has it.
 pub const CURSOR_KEY: &str = "RATCHET_CURSOR_KEY";
 
-/// The environment variable with a file of the roots to trust, in PEM, instead of those that are built in: the AWS CLI's and
-/// most SDKs'.
+/// The environment variable that names a file of trusted certificate authorities, in PEM, instead of those that are
+/// built in. The AWS CLI and most SDKs use the same one.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// The shortest secret that may sign cursors, in bytes.
@@ -31,24 +31,25 @@ impl std::fmt::Display for SettingError {
     }
 }
 
-/// Reads a setting that must be there.
+/// Reads a required setting.
 fn setting(name: &str) -> Result<String, SettingError> {
     env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
-        let who = if name.starts_with("AWS_") { "Lambda" } else { "template.yaml" };
+        let set_by = if name.starts_with("AWS_") { "Lambda" } else { "template.yaml" };
         SettingError(format!(
-            "the environment variable {name} is not set: {who} sets it where the function is deployed"
+            "the environment variable {name} is not set: {set_by} sets it where the function is deployed"
         ))
     })
 }
 
-/// The trusted certificate authorities: those in the file `bundle`, if one is named, or those that the region or the endpoint calls for.
+/// The trusted certificate authorities: those in the file `bundle`, if one is named, else those for the region or the
+/// endpoint.
 fn trust_roots(bundle: Option<&str>, region: &str, endpoint: Option<&str>) -> Result<TrustRoots, SettingError> {
     let Some(path) = bundle else { return Ok(TrustRoots::for_endpoint(region, endpoint)) };
     let read = std::fs::read(path).map_err(|error| error.to_string()).and_then(|pem| TrustRoots::bundle(&pem));
     read.map_err(|error| {
         SettingError(format!(
-            "the environment variable {CA_BUNDLE} names {path}, which cannot be used: {error}. Unset it to trust Amazon's \
-             roots, or name a file of root certificates in PEM"
+            "the environment variable {CA_BUNDLE} names {path}, which cannot be used: {error}. Unset it to trust \
+             Amazon's roots, or name a file of root certificates in PEM"
         ))
     })
 }
@@ -57,7 +58,7 @@ fn trust_roots(bundle: Option<&str>, region: &str, endpoint: Option<&str>) -> Re
 ///
 /// # Errors
 ///
-/// Which setting is missing or wrong.
+/// The setting that is missing or wrong.
 pub fn store() -> Result<Store, SettingError> {
     let credentials = Credentials::new(
         setting("AWS_ACCESS_KEY_ID")?,
@@ -66,11 +67,11 @@ pub fn store() -> Result<Store, SettingError> {
         None,
         "environment",
     );
-    // A variable that is there and empty is how `sam local` and shells say that it is not set.
-    let maybe = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find_map(maybe);
+    // `sam local` and shells set a variable to the empty text where it has no value.
+    let optional = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find_map(optional);
     let region = setting("AWS_REGION")?;
-    let roots = trust_roots(maybe(CA_BUNDLE).as_deref(), &region, endpoint.as_deref())?;
+    let roots = trust_roots(optional(CA_BUNDLE).as_deref(), &region, endpoint.as_deref())?;
     let config = config(region, credentials, endpoint, &roots);
     Ok(Store::new(config, setting(TABLE_VARIABLE)?, Arc::new(SystemClock)))
 }
@@ -79,7 +80,7 @@ pub fn store() -> Result<Store, SettingError> {
 ///
 /// # Errors
 ///
-/// That it is missing, or too short to be a secret.
+/// Where it is missing, or too short to be a secret.
 pub fn cursor_key() -> Result<CursorKey, SettingError> {
     let secret = setting(CURSOR_KEY)?;
     if secret.len() < MIN_CURSOR_KEY {
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_that_cannot_be_used_is_named_with_what_to_do() {
+    fn a_bundle_that_cannot_be_used_is_reported_with_what_to_do() {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         for (path, reason) in [("/nowhere/roots.pem", "No such file"), (manifest, "no certificate in PEM")] {
             let SettingError(text) = trust_roots(Some(path), "us-east-1", None).unwrap_err();
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_counts_before_the_region() {
+    fn a_bundle_takes_precedence_over_the_region() {
         let amazon = concat!(env!("CARGO_MANIFEST_DIR"), "/../store/src/amazon_roots.pem");
         assert!(matches!(trust_roots(Some(amazon), "us-east-1", None), Ok(TrustRoots::Bundle(_))));
         assert_eq!(trust_roots(None, "us-east-1", None), Ok(TrustRoots::Amazon));
