@@ -1,7 +1,7 @@
 //! The Lambda authorizer: from an API key to an organization, a key id and scopes.
 //!
-//! API Gateway keeps its answer for all routes and asks again when the cache time is over, so that it must depend on the
-//! key alone.
+//! API Gateway caches the answer for all routes, and invokes the authorizer again when the cache time is over. So the
+//! answer must depend on the key alone.
 
 use std::collections::HashMap;
 
@@ -22,19 +22,19 @@ pub const NAME: &str = "authorizer";
 pub struct Authorization {
     /// Whether the request may pass.
     pub is_authorized: bool,
-    /// What the functions learn of the caller.
+    /// The caller, as the functions get it.
     pub context: HashMap<String, String>,
 }
 
 impl Authorization {
-    /// The answer for a caller, or for nobody.
+    /// The answer for a caller; without one, the request may not pass.
     #[must_use]
     pub fn of(caller: Option<&Caller>) -> Self {
         Self { is_authorized: caller.is_some(), context: caller.map(Caller::to_context).unwrap_or_default() }
     }
 }
 
-/// The store could not say whether the key is known. API Gateway makes a 500 of it and keeps nothing.
+/// The store did not answer whether the key is known. API Gateway answers 500 and caches nothing.
 #[derive(Debug)]
 pub struct Unanswered;
 
@@ -48,12 +48,12 @@ impl From<Unanswered> for lambda_runtime::Diagnostic {
 ///
 /// # Errors
 ///
-/// [`Unanswered`] where the store is away: neither yes nor no would be true, and either would be kept.
+/// [`Unanswered`] where the store is unavailable: neither answer would be known to be true, and either would be cached.
 pub async fn handle(store: &Store, event: LambdaEvent<AuthorizerEvent>) -> Result<Authorization, Unanswered> {
     authorize(store, event.payload).await
 }
 
-/// Decides about one request.
+/// Authorizes one request.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub async fn handle(store: &Store, event: LambdaEvent<AuthorizerEvent>) -> Resul
 pub async fn authorize(store: &Store, event: AuthorizerEvent) -> Result<Authorization, Unanswered> {
     let correlation_id = endpoint::correlation_id(event.header(endpoint::CORRELATION_ID), event.request_id());
     let Some(key) = event.api_key().and_then(ApiKey::parse) else {
-        // Not its text: it may be a secret of something else.
+        // The text is not logged: it may be a secret of something else.
         tracing::info!(operation = NAME, authorized = false, correlation_id);
         return Ok(Authorization::of(None));
     };

@@ -15,7 +15,7 @@ use ratchet_model::scope::Scope;
 use ratchet_store::Store;
 use serde::Serialize;
 
-/// The operation; its name is also the scope of its Idempotency-Keys.
+/// The operation. Its name is also the namespace of its Idempotency-Keys.
 pub const OPERATION: Operation =
     Operation { name: "execute_flow", method: "POST", path: "/api/v1/flows/execute", scope: Scope::Write };
 

@@ -63,7 +63,7 @@ pub struct RetryConfig {
     pub max_retries: Option<i64>,
 }
 
-/// What is told of a body with a comma too many.
+/// The answer to a body with a comma too many.
 fn not_json() -> ValidationErrors {
     let mut errors = ValidationErrors::sample([(
         &["body"],

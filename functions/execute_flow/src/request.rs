@@ -16,7 +16,7 @@ use ratchet_model::wire_name::WireName;
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it.
+/// All its validation errors.
 pub fn read(request: &Request) -> Result<NewExecution, HttpError> {
     let body = request.json()?;
     let mut validation = Validation::default();

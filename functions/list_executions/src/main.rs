@@ -8,7 +8,7 @@ use ratchet_store::table_keys::SHARDS;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // A page asks every shard at once.
+    // A page queries every shard at once.
     let store = start(OPERATION.name, usize::from(SHARDS)).await?;
     let cursors = cursor_key()?;
     run(service_fn(|request| handle(store, &cursors, request))).await

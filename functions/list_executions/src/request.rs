@@ -16,8 +16,8 @@ use ratchet_model::wire_name::WireName;
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it. A parameter that does not exist is refused too: a mistyped filter must not
-/// list everything.
+/// All its validation errors. A parameter that does not exist is refused, too: a mistyped filter must not list
+/// everything.
 pub fn read(request: &Request, cursors: &CursorKey) -> Result<ListQuery, HttpError> {
     let mut validation = Validation::default();
     let mut filter = Filter::default();
@@ -86,7 +86,7 @@ fn integer(text: &str, max: i64) -> Result<i64, ValidationErrorKind> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ValidationErrorKind::NotAnIntegerText);
     }
-    // Digits that do not fit are beyond every bound.
+    // A number that does not fit into i64 is beyond every bound.
     let value = text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX });
     within(value, 1, max)
 }

@@ -1,4 +1,4 @@
-//! `GET /executions/{execution_id}/transitions`: who changed an execution's status, when, and why.
+//! `GET /executions/{execution_id}/transitions`: the transitions of an execution: by which key, when, and why.
 
 #[cfg(feature = "openapi")]
 pub mod openapi;

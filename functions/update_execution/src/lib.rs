@@ -13,7 +13,7 @@ use ratchet_http::response::Response;
 use ratchet_model::scope::Scope;
 use ratchet_store::Store;
 
-/// The operation; its name is also the scope of its Idempotency-Keys.
+/// The operation. Its name is also the namespace of its Idempotency-Keys.
 pub const OPERATION: Operation = Operation {
     name: "update_execution",
     method: "PATCH",

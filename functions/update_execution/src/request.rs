@@ -12,7 +12,7 @@ use ratchet_model::status::Status;
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it.
+/// All its validation errors.
 pub fn read(request: &Request) -> Result<Change, HttpError> {
     let body = request.json()?;
     let mut validation = Validation::default();

@@ -18,7 +18,8 @@ use ratchet_model::status::Status;
 use ratchet_store::Store;
 use serde::Serialize;
 
-/// The operation; its name is also the scope of its Idempotency-Keys. `cancelled` needs no other scope, the rest does.
+/// The operation. Its name is also the namespace of its Idempotency-Keys. `cancelled` needs no other scope than this,
+/// the other statuses do.
 pub const OPERATION: Operation = Operation {
     name: "update_execution_status",
     method: "PATCH",
@@ -70,7 +71,8 @@ pub async fn handle(store: &Store, request: Request) -> Result<Response, Infalli
         let change = request::read(&request)?;
         let execution_id = request.execution_id()?;
         let changed = store.change(&request.caller, &execution_id, &change).await?;
-        // From the log and not from the record: a repeat is answered as the success that it was.
+        // The answer is read from the log and not from the record: a replay is answered as the success that the first
+        // request was.
         let transition = changed.transition()?.ok_or_else(|| Error::internal("a transition without its log entry"))?;
         let response = Response::ok(&StatusUpdated::new(execution_id, &transition))?;
         Ok(response.etag(changed.execution.etag()).replayed(changed.replayed))

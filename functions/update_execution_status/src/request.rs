@@ -18,7 +18,7 @@ pub const TARGETS: [Status; 3] = [Status::Cancelled, Status::Failed, Status::Com
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it; [`HttpError::Forbidden`] for the scope.
+/// All its validation errors; [`HttpError::Forbidden`] for the scope.
 pub fn read(request: &Request) -> Result<Change, HttpError> {
     let body = request.json()?;
     let mut validation = Validation::default();
@@ -27,7 +27,7 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
     let error_details = fields.object("error_info", &mut validation);
     fields.finish(&mut validation);
 
-    // A string `message` in it is meant for people.
+    // A string `message` in it is for people: it becomes the `error_message`.
     let info = error_details.as_ref().and_then(|info| json::parse(info.as_str()).ok());
     let message = info.as_ref().and_then(|info| info.members()?.find(|(name, _)| *name == "message"));
     let error_message = message.and_then(|(_, text)| match read_string(text, 0, MAX_ERROR_MESSAGE) {
@@ -41,7 +41,7 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
 
     let options = request.write_options(&body, &mut validation);
     let to = validation.require(status)?;
-    // Cancelling is a user's business; the rest is cleaning up.
+    // A user may cancel. The other statuses clean up after a worker, and need more.
     if to != Status::Cancelled {
         request.require(Scope::Admin)?;
     }
