@@ -18,17 +18,17 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// One that runs somewhere already.
+    /// A DynamoDB that runs already.
     #[must_use]
     pub const fn at(endpoint: String) -> Self {
         Self { endpoint, stop: None }
     }
 
-    /// Starts an embedded one on a free port of the loopback interface, in memory or in a file.
+    /// Starts an embedded DynamoDB on a free port of the loopback interface, in memory or in a file.
     ///
     /// # Errors
     ///
-    /// What keeps it from starting.
+    /// Why it cannot start.
     pub async fn embedded(file: Option<&Path>) -> Result<Self, String> {
         let database = match file {
             None => Database::memory().map_err(|error| format!("the embedded DynamoDB does not start: {error}"))?,
@@ -52,7 +52,8 @@ impl DynamoDb {
         Ok(Self { endpoint, stop: Some((stop, task)) })
     }
 
-    /// How the store calls it. Nobody checks the credentials of an embedded one; others get those of the environment.
+    /// The configuration with which the store calls it. An embedded DynamoDB does not check credentials; others get
+    /// those of the environment.
     #[must_use]
     pub fn config(&self) -> Builder {
         let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
@@ -67,7 +68,7 @@ impl DynamoDb {
         client::config(region, credentials, Some(endpoint), &TrustRoots::System)
     }
 
-    /// Ends an embedded one and closes its file.
+    /// Stops an embedded DynamoDB and closes its file.
     pub async fn stop(self) {
         if let Some((stop, task)) = self.stop {
             let _ = stop.send(());

@@ -6,10 +6,10 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use utoipa_swagger_ui::{Config, serve};
 
-/// Where the document is.
+/// The path of the document.
 pub const DOCUMENT: &str = "/openapi.json";
 
-/// Where the page is.
+/// The path of the page.
 pub const PAGE: &str = "/docs";
 
 // Without "none" the page would send the document to a validator on the internet.

@@ -67,7 +67,7 @@ impl Gateway {
         let Some((endpoint, parameters)) = find(parts.method.as_str(), parts.uri.path()) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
-        // The header is the authorizer's identity source: without it API Gateway does not even ask.
+        // The header is the authorizer's identity source: without it API Gateway does not invoke the authorizer.
         let Some(key) = joined(&parts.headers).remove("x-api-key").filter(|key| !key.is_empty()) else {
             return message(StatusCode::UNAUTHORIZED, "Unauthorized");
         };
@@ -83,7 +83,8 @@ impl Gateway {
         self.invoke(endpoint, &event).await
     }
 
-    /// What the authorizer says of a key: a context, that it may not pass, or that it could not say.
+    /// The authorizer's answer for a key: a context, `None` where the key may not pass, or an error where there is no
+    /// answer.
     async fn authorize(&self, key: &str) -> Result<Option<HashMap<String, String>>, ()> {
         if let Some(caller) = self.callers.get(key) {
             return Ok(Some(caller.to_context()));
@@ -95,7 +96,8 @@ impl Gateway {
         Ok(answer.is_authorized.then_some(answer.context))
     }
 
-    /// Runs a function with an event, both as JSON text: what does not survive that would not survive Lambda.
+    /// Runs a function with an event. Event and answer are JSON text, so that what Lambda would not transfer is not
+    /// transferred here either.
     async fn invoke(&self, endpoint: &Endpoint, event: &str) -> HttpResponse {
         let failed = || message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         let function = async {
@@ -192,7 +194,7 @@ fn joined(headers: &HeaderMap) -> HashMap<String, String> {
     joined
 }
 
-/// The body as API Gateway hands it on: text where the Content-Type says text, else base64.
+/// The body as API Gateway passes it on: text where the Content-Type is one of text, else base64.
 fn encode(headers: &HashMap<String, String>, body: &Bytes) -> (Option<String>, bool) {
     if body.is_empty() {
         return (None, false);
@@ -220,7 +222,7 @@ fn http_response(response: FunctionResponse) -> Option<HttpResponse> {
     Some(http)
 }
 
-/// An answer of API Gateway itself.
+/// An answer that API Gateway gives by itself.
 fn message(status: StatusCode, text: &str) -> HttpResponse {
     let mut response = axum::http::Response::new(Body::from(json!({ "message": text }).to_string()));
     *response.status_mut() = status;

@@ -41,7 +41,7 @@ impl FromStr for LocalKey {
     }
 }
 
-/// The keys that the server knows, each with the caller that it stands for.
+/// The keys of the command line, each with its caller.
 #[must_use]
 pub fn callers(keys: &[LocalKey]) -> HashMap<String, Caller> {
     keys.iter()
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_is_said() {
+    fn what_is_wrong_with_a_key_is_reported() {
         for (text, part) in [
             ("key", "KEY=ORG"),
             ("=acme", "visible ASCII"),

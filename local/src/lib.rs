@@ -8,7 +8,7 @@
 //! | `keys` | the API keys of the command line |
 //! | `database` | the embedded DynamoDB, or another one |
 //! | `docs` | `/openapi.json` and `/docs` |
-//! | `server` | all of it together |
+//! | `server` | starts all of these together |
 
 pub mod cors;
 pub mod database;

@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Ratchet on this machine: the functions behind a local API Gateway, DynamoDB embedded.
 ///
-/// With `AWS_ENDPOINT_URL_DYNAMODB` set it uses that DynamoDB, and makes the table there if it is missing.
+/// With `AWS_ENDPOINT_URL_DYNAMODB` set it uses that DynamoDB, and creates the table there if it is missing.
 #[derive(Debug, Parser)]
 #[command(name = "local")]
 struct Arguments {
@@ -107,7 +107,7 @@ fn greet(server: &Server, data: &Data, keys: &[LocalKey], cors_origins: &[Allowe
             key.key
         )?;
     }
-    // An embedded DynamoDB takes any credentials; another one may have some of its own.
+    // An embedded DynamoDB accepts any credentials; another one may need its own.
     let credentials = match data {
         Data::At(_) => "",
         Data::Memory | Data::File(_) => " AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",

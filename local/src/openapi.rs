@@ -18,8 +18,8 @@ const API_KEY: &str = "ApiKey";
 /// The name of the response header `x-correlation-id` in the document.
 const CORRELATION_ID: &str = "CorrelationId";
 
-/// The reusable answers that API Gateway gives by itself: they do not name the request.
-const OF_THE_GATEWAY: [&str; 2] = ["Unauthorized", "TooManyRequests"];
+/// The reusable answers that API Gateway gives by itself: they have no correlation id.
+const GATEWAY_RESPONSES: [&str; 2] = ["Unauthorized", "TooManyRequests"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,10 +58,10 @@ const OF_THE_GATEWAY: [&str; 2] = ["Unauthorized", "TooManyRequests"];
 )]
 struct Document;
 
-/// What holds for every operation.
-struct Everywhere;
+/// Adds the parts that every operation has: the security scheme and the response header `x-correlation-id`.
+struct CommonParts;
 
-impl Modify for Everywhere {
+impl Modify for CommonParts {
     fn modify(&self, document: &mut openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Components::new);
         let key = ApiKeyValue::with_description("x-api-key", "The organization's key, as the operator issued it.");
@@ -81,7 +81,7 @@ impl Modify for Everywhere {
             .flat_map(|operation| operation.responses.responses.values_mut());
         let reusable = components.responses.iter_mut();
         let reusable =
-            reusable.filter(|(name, _)| !OF_THE_GATEWAY.contains(&name.as_str())).map(|(_, response)| response);
+            reusable.filter(|(name, _)| !GATEWAY_RESPONSES.contains(&name.as_str())).map(|(_, response)| response);
         for response in operations.chain(reusable) {
             if let RefOr::T(response) = response {
                 let name = Ref::new(format!("#/components/headers/{CORRELATION_ID}"));
@@ -91,12 +91,12 @@ impl Modify for Everywhere {
     }
 }
 
-/// The document as it stands in `openapi/openapi.json`.
+/// The document, as `openapi/openapi.json` has it.
 #[must_use]
 pub fn document() -> String {
-    // Names, texts and numbers are always JSON.
+    // Serializing does not fail: names, texts and numbers are always JSON.
     let mut document = Document::openapi();
     document.merge(Paths::openapi());
-    Everywhere.modify(&mut document);
+    CommonParts.modify(&mut document);
     document.to_pretty_json().unwrap_or_default() + "\n"
 }

@@ -1,4 +1,5 @@
-//! The operations of the API: one line per function. The route table and the paths of the OpenAPI document are made of it.
+//! The operations of the API: one line per function. The route table and the paths of the OpenAPI document are created
+//! from them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use ratchet_store::Store;
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
 
-/// What the functions work with.
+/// The resources of the functions.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// The executions.
@@ -22,11 +23,12 @@ pub struct Services {
     pub cursors: CursorKey,
 }
 
-/// One operation of the API, and the function that does it.
+/// One operation of the API, and its function.
 pub struct Endpoint {
-    /// The operation, as its function's crate says it.
+    /// The operation, as its function's crate defines it.
     pub operation: &'static Operation,
-    /// Hands an event to the function's handler as Lambda does: through `lambda_http`, and its answer as JSON text.
+    /// Passes an event to the function's handler as Lambda does, through `lambda_http`, and returns its answer as JSON
+    /// text.
     pub invoke: for<'a> fn(&'a Services, GatewayEvent) -> BoxFuture<'a, serde_json::Result<String>>,
 }
 
@@ -53,11 +55,11 @@ impl Endpoint {
         OPERATIONS.iter().find(|endpoint| endpoint.operation.name == name)
     }
 
-    /// Hands an event, as JSON text, to the function, and reads its answer.
+    /// Passes an event, as JSON text, to the function, and parses its answer.
     ///
     /// # Errors
     ///
-    /// Where the text is no event.
+    /// Where the text is not an event.
     pub async fn call(&self, services: &Services, event: &str) -> serde_json::Result<FunctionResponse> {
         let event = serde_json::from_str(event)?;
         serde_json::from_str(&(self.invoke)(services, event).await?)
@@ -74,8 +76,8 @@ where
     serde_json::to_string(&answer.unwrap_or_else(|never| match never.into() {}))
 }
 
-/// Makes [`OPERATIONS`] and the paths of the OpenAPI document of the functions, each with what its handler takes before the
-/// request.
+/// Creates [`OPERATIONS`] and the paths of the OpenAPI document from the functions, each with the resources that its
+/// handler takes before the request.
 macro_rules! operations {
     ($($function:ident($($service:ident),+)),+ $(,)?) => {
         /// Every operation.
@@ -104,7 +106,7 @@ operations! {
     list_transitions(store),
 }
 
-/// Finds the operation of a request, and the parameters in its path as they stand there.
+/// Finds the operation of a request, and the parameters in its path, not decoded.
 #[must_use]
 pub fn find<'a>(method: &str, path: &'a str) -> Option<(&'static Endpoint, Vec<(&'static str, &'a str)>)> {
     OPERATIONS

@@ -21,10 +21,10 @@ use crate::gateway::Gateway;
 use crate::keys::{LocalKey, callers};
 use crate::operations::Services;
 
-/// The table's name where the environment says none.
+/// The table's name where the environment has none.
 const TABLE: &str = "ratchet";
 
-/// How to start.
+/// How to start the server.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The port to listen on; 0 picks one.
@@ -59,11 +59,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the database, makes the table if it is missing, and takes the port.
+    /// Binds the port, starts the database, and creates the table if it is missing.
     ///
     /// # Errors
     ///
-    /// What is in the way and what to do about it.
+    /// Why it cannot start, and what to do about it.
     pub async fn start(options: Options) -> Result<Self, String> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(|error| {
             format!(
@@ -88,11 +88,11 @@ impl Server {
         Ok(Self { listener, address, gateway, database, table })
     }
 
-    /// A server of services that are there already, on a free port.
+    /// A server of existing services, on a free port.
     ///
     /// # Errors
     ///
-    /// What the system says against listening.
+    /// Why it cannot listen.
     pub async fn around(services: Services, keys: &[LocalKey], database: DynamoDb) -> Result<Self, String> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -119,11 +119,11 @@ impl Server {
         &self.table
     }
 
-    /// Serves until `stop`, then lets running requests end.
+    /// Serves until `stop`, then waits for running requests.
     ///
     /// # Errors
     ///
-    /// What the listener says.
+    /// Why it cannot serve.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
         let gateway = self.gateway;
         let router = Router::new().fallback(move |request: Request<Body>| {
@@ -141,7 +141,7 @@ impl Server {
     }
 }
 
-/// The environment's key or a new one: then a walk by cursor does not outlive the server.
+/// The key of the environment, or a new one. With a new one, a walk by cursor does not outlive the server.
 fn cursor_key() -> Result<CursorKey, String> {
     if let Ok(secret) = std::env::var(settings::CURSOR_KEY) {
         return Ok(CursorKey::new(secret.as_bytes()));
