@@ -40,7 +40,7 @@ use aws_sdk_dynamodb::config::Builder;
 use ratchet_model::clock::Clock;
 
 /// How large an item may be, in bytes: DynamoDB's 400 KB.
-pub const MAX_ITEM: usize = 400 * 1024;
+pub const MAX_ITEM: usize = ratchet_model::limits::MAX_RECORD;
 
 /// The executions, in one DynamoDB table.
 #[derive(Debug, Clone)]
