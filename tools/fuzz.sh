@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzing by coverage (cargo-fuzz, libFuzzer): every target of fuzz/ at once, each RUNS times, from the inputs in fuzz/seeds
 # and events/. A panic, a property that does not hold and an input that takes ten seconds are failures; the input is kept.
+# So is an operation of openapi/openapi.json that the targets do not know: they name it and end at their start.
 #
 #   tools/fuzz.sh [RUNS [SEED]]     # RUNS per target, 100000; SEED random
 #

@@ -2,15 +2,16 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use fuzz::{Operation, Read, SECRET};
+use fuzz::{Operation, Read, SECRET, event, plain_id};
 use libfuzzer_sys::fuzz_target;
+use ratchet_http::cursor::CursorKey;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::execution::TriggerType;
+use ratchet_model::id::{ExecutionId, OrganizationId};
+use ratchet_model::list::{Filter, Position, Start};
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
 use serde_json::json;
-use shared::clock::Timestamp;
-use shared::execution::{Named, TriggerType};
-use shared::request::ExecutionId;
-use shared::request::list::{Filter, Start};
-use shared::status::Status;
-use shared::store::cursor::{CursorKey, Position};
 
 /// A query, where its walk is, and what is done to its cursor.
 #[derive(Debug, Arbitrary)]
@@ -64,7 +65,7 @@ impl Tampering {
     }
 }
 
-fn pick<T: Named>(index: Option<u8>) -> Option<T> {
+fn pick<T: WireName>(index: Option<u8>) -> Option<T> {
     index.map(|index| T::ALL[usize::from(index) % T::ALL.len()])
 }
 
@@ -78,34 +79,36 @@ fuzz_target!(|input: Input| {
         created_before: time(input.created_before),
     };
     let key = CursorKey::new(SECRET);
+    let acme = OrganizationId::parse("acme").expect("an organization");
 
     // A text that came from nowhere opens only if it is what sealing makes.
-    if let Some(position) = key.open("acme", &filter, &input.text) {
-        assert_eq!(key.seal("acme", &filter, &position), input.text, "a cursor of two spellings");
+    if let Some(position) = key.open(&acme, &filter, &input.text) {
+        assert_eq!(key.seal(&acme, &filter, &position), input.text, "a cursor of two spellings");
     }
 
     let Some(created_at) = Timestamp::from_millis(input.created_at) else { return };
     let id = ExecutionId::parse(&uuid::Uuid::from_bytes(input.id).to_string()).expect("an id");
     let position = Position { created_at, id, page: input.page, total_count: input.total_count };
-    let cursor = key.seal("acme", &filter, &position);
-    assert_eq!(key.open("acme", &filter, &cursor), Some(position));
+    let cursor = key.seal(&acme, &filter, &position);
+    assert_eq!(key.open(&acme, &filter, &cursor), Some(position));
     if input.text != cursor {
-        assert_eq!(key.open("acme", &filter, &input.text), None, "forged");
+        assert_eq!(key.open(&acme, &filter, &input.text), None, "forged");
     }
     if let Some(tampered) = input.tampering.apply(&cursor).filter(|tampered| *tampered != cursor) {
-        assert_eq!(key.open("acme", &filter, &tampered), None, "tampered with");
+        assert_eq!(key.open(&acme, &filter, &tampered), None, "tampered with");
     }
-    if input.other_organization != "acme" {
-        assert_eq!(key.open(&input.other_organization, &filter, &cursor), None, "another organization's");
+    let other_organization = OrganizationId::parse(&plain_id(&input.other_organization)).expect("an organization");
+    if other_organization != acme {
+        assert_eq!(key.open(&other_organization, &filter, &cursor), None, "another organization's");
     }
     if !same_key(&input.other_secret) {
         let other = CursorKey::new(&input.other_secret);
-        assert_eq!(other.open("acme", &filter, &cursor), None, "another secret's");
-        let forged = other.seal("acme", &filter, &position);
-        assert_eq!(key.open("acme", &filter, &forged), None, "made with another secret");
+        assert_eq!(other.open(&acme, &filter, &cursor), None, "another secret's");
+        let forged = other.seal(&acme, &filter, &position);
+        assert_eq!(key.open(&acme, &filter, &forged), None, "made with another secret");
     }
     for other in others(&filter) {
-        assert_eq!(key.open("acme", &other, &cursor), None, "another query's");
+        assert_eq!(key.open(&acme, &other, &cursor), None, "another query's");
     }
     check_over_http(&filter, &position, &cursor);
 });
@@ -126,7 +129,7 @@ fn others(filter: &Filter) -> Vec<Filter> {
     let changed = [
         with(|filter| filter.flow_id = Some(filter.flow_id.clone().unwrap_or_default() + "x")),
         with(|filter| filter.flow_id = None),
-        with(|filter| filter.flow_id = filter.status.map(|status| status.name().to_owned())),
+        with(|filter| filter.flow_id = filter.status.map(|status| status.as_str().to_owned())),
         with(|filter| filter.status = None),
         with(|filter| filter.status = Some(Status::Running)),
         with(|filter| filter.trigger_type = None),
@@ -145,19 +148,18 @@ fn check_over_http(filter: &Filter, position: &Position, cursor: &str) {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let parameters = [
         ("flow_id", filter.flow_id.clone()),
-        ("status", filter.status.map(|status| status.name().to_owned())),
-        ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.name().to_owned())),
+        ("status", filter.status.map(|status| status.as_str().to_owned())),
+        ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.as_str().to_owned())),
         ("created_after", time(filter.created_after)),
         ("created_before", time(filter.created_before)),
     ];
     query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
     let query = query.finish();
-    let event = |organization: &str| {
+    let by = |organization: &str| {
         let caller = json!({ "organization_id": organization, "key_id": "k", "scopes": "read" });
-        let event = json!({ "rawQueryString": query, "requestContext": { "authorizer": { "lambda": caller } } });
-        serde_json::from_value(event).expect("an event")
+        event(&json!({ "rawQueryString": query }), &caller)
     };
-    let Some(Read::Page(page)) = Operation::List.check(event("acme"), true) else { panic!("refused: {query}") };
+    let Some(Read::Page(page)) = Operation::List.check(by("acme"), true) else { panic!("refused: {query}") };
     assert_eq!(page.start, Start::Cursor(*position));
-    assert!(Operation::List.check(event("other"), true).is_none(), "another organization's");
+    assert!(Operation::List.check(by("other"), true).is_none(), "another organization's");
 }

@@ -9,24 +9,29 @@ use std::collections::HashMap;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use fuzz::{event, plain_id};
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
-use shared::auth::{Caller, KeyRecord, Scopes};
-use shared::clock::Timestamp;
-use shared::error::Error;
-use shared::execution::{Execution, Named, Priority, Transition, TriggerType};
-use shared::json::{self, JsonText};
-use shared::request::ExecutionId;
-use shared::request::execute::NewExecution;
-use shared::request::{IdempotencyKey, event::Event};
-use shared::response::Response;
-use shared::status::Status;
-use shared::store::attributes as a;
-use shared::store::item::{
-    self, Item, key_item, listed_key_item, log_entry, new_head, read_execution, read_key, read_key_origin, read_state,
-    read_transitions,
+use ratchet_http::response::Response;
+use ratchet_model::api_key::ApiKeyRecord;
+use ratchet_model::caller::Caller;
+use ratchet_model::clock::Timestamp;
+use ratchet_model::error::Error;
+use ratchet_model::execution::{Execution, Priority, Transition, TriggerType};
+use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
+use ratchet_model::idempotency::IdempotencyKey;
+use ratchet_model::json::{self, JsonText};
+use ratchet_model::new_execution::NewExecution;
+use ratchet_model::scope::Scopes;
+use ratchet_model::status::Status;
+use ratchet_model::wire_name::WireName;
+use ratchet_store::dedup::WriteToken;
+use ratchet_store::item::{
+    self, Item, api_key_item, listed_api_key_item, new_execution_item, read_api_key, read_api_key_origin,
+    read_execution, read_state, read_transitions, transition_entry,
 };
-use shared::store::marks::Mark;
+use ratchet_store::schema as a;
+use ratchet_store::table_keys as k;
+use serde_json::Value;
 
 /// In every text that stands for something of a caller's: no error may repeat it, for errors are logged.
 const CANARY: &str = "canary-7f3a";
@@ -68,11 +73,11 @@ const NAMES: [&str; 40] = [
     a::SCHEDULED_AT,
     a::TRANSITIONS,
     a::TRANSITION_VERSIONS,
-    a::KEY_DIGEST,
-    a::KEY_ORGANIZATION,
-    a::KEY_SCOPES,
-    a::KEY_VALID_UNTIL,
-    a::MADE_BY,
+    a::API_KEY_DIGEST,
+    a::API_KEY_ORGANIZATION,
+    a::API_KEY_SCOPES,
+    a::API_KEY_VALID_UNTIL,
+    a::CREATED_BY,
 ];
 
 /// Texts that some attribute may have, and some that none may.
@@ -175,9 +180,8 @@ fn object(bytes: &mut Unstructured<'_>) -> Result<JsonText> {
     }
     let body =
         serde_json::json!({ "flow_id": "f", "trigger_type": "api", "metadata": { CANARY: String::arbitrary(bytes)? } });
-    let event = serde_json::json!({ "body": body.to_string(), "requestContext": { "authorizer": { "lambda":
-        { "organization_id": "acme", "key_id": "k", "scopes": "write" } } } });
-    let event: Event = serde_json::from_value(event).expect("an event");
+    let caller = serde_json::json!({ "organization_id": "acme", "key_id": "k", "scopes": "write" });
+    let event = event(&serde_json::json!({ "body": body.to_string() }), &caller);
     match fuzz::Operation::Execute.check(event, true) {
         Some(fuzz::Read::New(new)) => Ok(new.metadata),
         other => panic!("a good body was refused: {other:?}"),
@@ -202,9 +206,9 @@ fn new_execution(bytes: &mut Unstructured<'_>) -> Result<NewExecution> {
     })
 }
 
-fn mark(name: &str, now: Timestamp) -> Mark {
+fn token(name: &str, now: Timestamp) -> WriteToken {
     let body = json::parse("{}").expect("an object");
-    Mark::new(Some(&IdempotencyKey::new("update_execution", name, &body)), now).expect("random numbers")
+    WriteToken::new(Some(&IdempotencyKey::new("update_execution", name, &body)), now).expect("random numbers")
 }
 
 impl<'a> Arbitrary<'a> for Input {
@@ -227,29 +231,34 @@ impl<'a> Arbitrary<'a> for Input {
 
 /// The item of an API key, checked.
 fn key(bytes: &mut Unstructured<'_>) -> Result<Item> {
-    let record = KeyRecord {
+    let record = ApiKeyRecord {
         digest: <[u8; 32]>::arbitrary(bytes)?,
-        organization: format!("{CANARY}{}", String::arbitrary(bytes)?),
+        organization: OrganizationId::parse(&plain_id(&format!("{CANARY}{}", String::arbitrary(bytes)?)))
+            .expect("an organization"),
         scopes: Scopes::parse(bytes.choose(&["read", "write", "read,write", "admin"])?).expect("scopes"),
         valid_until: if bool::arbitrary(bytes)? { Some(time(bytes)?) } else { None },
     };
-    let id = format!("{:016x}", u64::arbitrary(bytes)?);
+    let id = KeyId::parse(&format!("{:016x}", u64::arbitrary(bytes)?)).expect("a key's id");
     let item = if bool::arbitrary(bytes)? {
         let made = time(bytes)?;
-        let item = listed_key_item(&id, &record, made);
-        assert_eq!(read_key_origin(&item).expect("its origin").1, Some(made));
+        let item = listed_api_key_item(&id, &record, made);
+        assert_eq!(read_api_key_origin(&item).expect("its origin").1, Some(made));
         item
     } else {
-        key_item(&id, &record)
+        api_key_item(&id, &record)
     };
-    assert_eq!(read_key(&item).expect("what was written reads"), record);
-    assert_eq!(read_key_origin(&item).expect("its origin").0.as_str(), id);
+    assert_eq!(read_api_key(&item).expect("what was written reads"), record);
+    assert_eq!(read_api_key_origin(&item).expect("its origin").0, id);
     Ok(item)
 }
 
 /// The item of an execution with a log, checked.
 fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
-    let caller = Caller { organization: "acme".to_owned(), key_id: "key-1".to_owned(), scopes: Scopes::ALL };
+    let caller = Caller {
+        organization: OrganizationId::parse("acme").expect("an organization"),
+        key_id: KeyId::parse("key-1").expect("a key's id"),
+        scopes: Scopes::ALL,
+    };
     let new = new_execution(bytes)?;
     let mut id = <[u8; 16]>::arbitrary(bytes)?;
     // A UUID of version 4, as the service makes them.
@@ -258,7 +267,7 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
     let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(id));
     let made = time(bytes)?;
     let number = i64::from(u32::arbitrary(bytes)?);
-    let mut item = new_head(&caller, &new, &id, number, made, &mark("made", made));
+    let mut item = new_execution_item(&caller, &new, &id, number, made, &token("made", made));
     check_new(&item, &new, &id, number, made);
 
     let mut log = HashMap::new();
@@ -269,9 +278,9 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
         let reason =
             if bool::arbitrary(bytes)? { Some(format!("{CANARY}{}", String::arbitrary(bytes)?)) } else { None };
         let at = time(bytes)?;
-        let mark = mark(&version.to_string(), at);
-        log.insert(mark.id().to_owned(), log_entry(&mark, to, at, &caller, reason.as_deref()));
-        versions.insert(mark.id().to_owned(), AttributeValue::N(version.to_string()));
+        let token = token(&version.to_string(), at);
+        log.insert(token.id().to_owned(), transition_entry(&token, to, at, &caller, reason.as_deref()));
+        versions.insert(token.id().to_owned(), AttributeValue::N(version.to_string()));
         let from = written.last().map_or(Status::Pending, |last| last.to);
         written.push(Transition { from, to, at, by: caller.key_id.clone(), reason, version });
     }
@@ -288,7 +297,7 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
 
 fn check_new(item: &Item, new: &NewExecution, id: &ExecutionId, number: i64, made: Timestamp) {
     let read = read_execution(item).expect("what was written reads");
-    assert_eq!((read.id.as_str(), read.organization_id.as_str()), (id.to_string().as_str(), "acme"));
+    assert_eq!((read.id, read.organization_id.as_str()), (*id, "acme"));
     assert_eq!((&read.flow_id, &read.agent_id), (&new.flow_id, &new.agent_id));
     assert_eq!(read.parent_execution_id, new.parent_execution_id);
     assert_eq!((read.execution_number, read.version, read.retry_count), (number, 1, 0));
@@ -300,10 +309,10 @@ fn check_new(item: &Item, new: &NewExecution, id: &ExecutionId, number: i64, mad
     );
     assert_eq!((read.created_at, read.updated_at, read.started_at), (made, made, made));
     assert_eq!((read.scheduled_at, read.completed_at, read.duration_ms), (new.scheduled_at, None, None));
-    let order = a::order(made, id);
+    let order = k::order(made, id);
     // Orders are of times that executions are made at.
     if made.millis() >= 0 {
-        assert_eq!(a::parse_order(&order), Some((made, *id)));
+        assert_eq!(k::parse_order(&order), Some((made, *id)));
     }
 }
 
@@ -339,17 +348,17 @@ fn check(item: &Item) {
         }
         Err(error) => check_error(&error),
     }
-    if let Err(error) = read_key(item) {
+    if let Err(error) = read_api_key(item) {
         check_error(&error);
     }
-    match read_key_origin(item) {
+    match read_api_key_origin(item) {
         Ok((id, _)) => assert_eq!(id.as_str().len(), 16),
         Err(error) => check_error(&error),
     }
     for name in [a::PK, a::ORDER] {
         let Some(Ok(text)) = item.get(name).map(AttributeValue::as_s) else { continue };
-        if let Some((time, id)) = a::parse_order(text) {
-            assert_eq!(a::parse_order(&a::order(time, &id)).map(|(_, id)| id), Some(id));
+        if let Some((time, id)) = k::parse_order(text) {
+            assert_eq!(k::parse_order(&k::order(time, &id)).map(|(_, id)| id), Some(id));
         }
     }
 }

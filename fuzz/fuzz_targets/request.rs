@@ -1,23 +1,27 @@
 //! Everything that a caller chooses of a request to any operation: headers, query, id and body.
 //!
-//! An input is text for people and for the dictionary: the operation's number, header lines, a query, an id and the body,
+//! An input is text for people and for the dictionary: the operation's tag, header lines, a query, an id and the body,
 //! parted by 0xFF, which is in no UTF-8 text. The body takes the rest, so that it may be anything.
 #![no_main]
 
 use std::collections::HashMap;
 
-use fuzz::{Operation, Read};
+use fuzz::{MAX_LENGTH, Operation, Read, event};
 use libfuzzer_sys::{Corpus, fuzz_target};
+use ratchet_http::gateway_event::GatewayEvent;
+use ratchet_model::change::{Change, FieldUpdates, IfMatch};
+use ratchet_model::clock::Timestamp;
+use ratchet_model::id::ExecutionId;
+use ratchet_model::idempotency::IdempotencyKey;
+use ratchet_model::json::{self as exact, JsonText};
+use ratchet_model::limits::{
+    MAX_ERROR_MESSAGE, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RETRIES, MAX_TIMEOUT_SECONDS,
+};
+use ratchet_model::list::{ListQuery, Start};
+use ratchet_model::new_execution::NewExecution;
+use ratchet_model::wire_name::WireName;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
-use shared::clock::Timestamp;
-use shared::execution::{MAX_INTEGER, Named};
-use shared::json::{self as exact, JsonText};
-use shared::request::event::Event;
-use shared::request::execute::{MAX_NAME, MAX_RETRIES, MAX_TIMEOUT_SECONDS, NewExecution};
-use shared::request::list::{ListQuery, MAX_PAGE_SIZE, Start};
-use shared::request::update::{Change, FieldUpdates, MAX_ERROR_MESSAGE};
-use shared::request::{ExecutionId, IdempotencyKey, IfMatch};
 
 const SEPARATOR: u8 = 0xFF;
 
@@ -34,18 +38,18 @@ impl<'a> Input<'a> {
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut parts = bytes.splitn(5, |byte| *byte == SEPARATOR);
         let mut text = || parts.next().map(String::from_utf8_lossy);
-        let operation = usize::from(text()?.bytes().next()?) % Operation::ALL.len();
+        let operation = Operation::tagged(text()?.bytes().next()?)?;
         let headers = text()?
             .lines()
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
         let (query, id) = (text()?.into_owned(), text()?.into_owned());
-        Some(Self { operation: Operation::ALL[operation], headers, query, id, body: parts.next()? })
+        Some(Self { operation, headers, query, id, body: parts.next()? })
     }
 
-    /// The event, with the body as it is; `None` for a body that only base64 carries.
-    fn event(&self, scopes: &str) -> Event {
+    /// The event, with the body as it is, or in base64 where it is no text.
+    fn event(&self, scopes: &str) -> GatewayEvent {
         let (body, is_base64) = match std::str::from_utf8(self.body) {
             Ok(text) => (text.to_owned(), false),
             Err(_) => (base64(self.body), true),
@@ -61,23 +65,20 @@ fn event_of(
     body: &str,
     is_base64: bool,
     scopes: &str,
-) -> Event {
-    let event = json!({
+) -> GatewayEvent {
+    let caller = json!({ "organization_id": "acme", "key_id": "0123456789abcdef", "scopes": scopes });
+    let parts = json!({
         "rawQueryString": query,
         "headers": headers,
         "pathParameters": { "execution_id": id },
-        "requestContext": {
-            "requestId": "gateway-1",
-            "authorizer": { "lambda": { "organization_id": "acme", "key_id": "0123456789abcdef", "scopes": scopes } },
-        },
         "body": body,
         "isBase64Encoded": is_base64,
     });
-    serde_json::from_value(event).expect("an event")
+    event(&parts, &caller)
 }
 
 /// A body without anything else.
-fn event_with(body: &Value) -> Event {
+fn event_with(body: &Value) -> GatewayEvent {
     event_of(&HashMap::new(), "", "0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e", &body.to_string(), false, "admin")
 }
 
@@ -94,8 +95,9 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fuzz_target!(|bytes: &[u8]| -> Corpus {
-    let Some(input) = Input::parse(bytes) else { return Corpus::Reject };
+fuzz_target!(init: fuzz::assert_all_operations(), |bytes: &[u8]| -> Corpus {
+    let input = Input::parse(bytes).filter(|_| bytes.len() <= MAX_LENGTH);
+    let Some(input) = input else { return Corpus::Reject };
     check_json(input.body);
     let operation = input.operation;
     let admin = operation.check(input.event("admin"), true);
@@ -172,11 +174,11 @@ fn check_new(new: &NewExecution) {
     }
     let objects = [("trigger_data", &new.trigger_data), ("variables", &new.variables), ("metadata", &new.metadata)];
     // As text: an object may hold what a `Value` rounds.
-    let objects: String = objects.iter().map(|(name, text)| format!(",\"{name}\":{}", text.as_str())).collect();
+    let objects = objects.map(|(name, text)| format!(",\"{name}\":{}", text.as_str())).concat();
     let body = json!({
         "flow_id": new.flow_id,
-        "trigger_type": new.trigger_type.name(),
-        "priority": new.priority.name(),
+        "trigger_type": new.trigger_type.as_str(),
+        "priority": new.priority.as_str(),
         "timeout_seconds": new.timeout_seconds,
         "retry_config": { "max_retries": new.max_retries },
         "scheduled_at": new.scheduled_at.map(|time| time.to_string()),
@@ -206,8 +208,8 @@ fn check_page(page: &ListQuery) {
     };
     let parameters = [
         ("flow_id", filter.flow_id.clone()),
-        ("status", filter.status.map(|status| status.name().to_owned())),
-        ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.name().to_owned())),
+        ("status", filter.status.map(|status| status.as_str().to_owned())),
+        ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.as_str().to_owned())),
         ("created_after", time(filter.created_after)),
         ("created_before", time(filter.created_before)),
         ("page", number),
@@ -252,12 +254,12 @@ fn check_change(operation: Operation, change: &Change) {
     }
     if operation != Operation::Update {
         let transition = change.transition.expect("a status is required");
-        assert!(update_targets(transition.to.name()), "{transition:?}");
+        assert!(update_targets(transition.to().as_str()), "{transition:?}");
         return;
     }
     let mut body = Map::new();
     let mut put = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
-    put("status", change.transition.map(|transition| transition.to.name().into()));
+    put("status", change.transition.map(|transition| transition.to().as_str().into()));
     put("completed_at", completed_at.map(|time| time.to_string().into()));
     put("duration_ms", duration_ms.map(Value::from));
     put("error_message", error_message.clone().map(Value::from));
@@ -270,7 +272,7 @@ fn check_change(operation: Operation, change: &Change) {
     let numbers = |change: &Change| {
         let fields = &change.fields;
         let counts = (fields.duration_ms, fields.retry_count, fields.tokens_used, fields.tool_calls_count);
-        let to = change.transition.map(|transition| (transition.to, transition.sources));
+        let to = change.transition.map(|transition| (transition.to(), transition.allowed_sources()));
         (to, fields.completed_at, fields.error_message.clone(), counts)
     };
     assert_eq!(numbers(&again), numbers(change));
