@@ -398,8 +398,9 @@ def copy_tree() -> None:
 
 # With `keys`, though it has nothing to do here: these three need the same features of others' crates as the whole workspace
 # does, so that none is built again.
-NEAR = ["--package", "tests", "--package", "shared", "--package", "keys", "--lib", "--test", "api"]
-ALL = ["--package", "tests", "--package", "shared", "--package", "local", "--package", "keys"]
+SHARED = [argument for layer in ("model", "http", "store", "runtime") for argument in ("--package", f"ratchet-{layer}")]
+NEAR = ["--package", "tests", *SHARED, "--package", "keys", "--lib", "--test", "api"]
+ALL = ["--package", "tests", *SHARED, "--package", "local", "--package", "keys"]
 
 
 def try_one(mutation: Mutation) -> tuple[str, str]:
