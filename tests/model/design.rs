@@ -1,39 +1,40 @@
-//! How a write finds out that it was applied before: the service's way, and ways that look as if they would do.
+//! How a write finds out that it was applied before: the service's design, and designs that look sufficient and are not.
 
 use ratchet_model::clock::Timestamp;
 use ratchet_store::dedup::{BucketRing, Fenced};
 
-/// What the store keeps of the writes, and what a write does about it.
+/// Which tokens of writes the record keeps, and what a write does with them.
 #[derive(Debug, Clone)]
 pub struct Design {
-    /// Whether a change of status leaves its mark in the log, for good. If not, it does as a change of fields does.
+    /// Whether a change of status records its token in the transition log, where it stays. If not, its token goes into a map,
+    /// as that of a change of fields does.
     pub log: bool,
-    /// Whether the rules are judged on what was read when the request began, and the write is then unconditional.
+    /// Whether the rules are evaluated on a read at the start of the request, and the write is then unconditional.
     pub reads_first: bool,
-    /// Where a write is refused after one of a later stretch: the ring that says so, and its ticks.
+    /// If a write is fenced after one of a later bucket: the ring that decides it, and its ticks.
     fence: Option<(BucketRing, Ticks)>,
-    places: Vec<Places>,
+    map_use: Vec<MapUse>,
 }
 
-/// What a write of fields does at one reading of its function's clock. Maps are numbered.
+/// The maps that a write of fields uses at one reading of its function's clock. Maps are numbered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
-    /// Where it looks for its mark.
-    pub looks: Vec<usize>,
-    /// Where it leaves its mark.
-    pub leaves: Option<usize>,
-    /// What it empties before it does.
-    pub empties: Option<usize>,
+pub struct MapUse {
+    /// The maps that its token must not be in.
+    pub checked: Vec<usize>,
+    /// The map that its token goes into.
+    pub current: Option<usize>,
+    /// The map that it clears first.
+    pub cleared: Option<usize>,
 }
 
 /// How many maps the largest design has.
 pub const MAPS: usize = 4;
 
-/// How the ticks of a model's clock divide a ring's stretch.
+/// How the ticks of a model's clock divide a ring's bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Ticks {
-    /// How many ticks a stretch has.
-    pub per_stretch: u8,
+    /// How many ticks a bucket has.
+    pub per_bucket: u8,
     /// The latest reading of any clock.
     pub last: u8,
 }
@@ -41,18 +42,18 @@ pub struct Ticks {
 impl Ticks {
     /// How long a tick is, in milliseconds.
     pub fn length(self, ring: BucketRing) -> i64 {
-        assert_eq!(ring.bucket_ms() % i64::from(self.per_stretch), 0, "a stretch has a whole number of ticks");
-        ring.bucket_ms() / i64::from(self.per_stretch)
+        assert_eq!(ring.bucket_ms() % i64::from(self.per_bucket), 0, "a bucket has a whole number of ticks");
+        ring.bucket_ms() / i64::from(self.per_bucket)
     }
 
-    /// Which stretch a reading is in.
-    fn stretch(self, reading: u8) -> usize {
-        usize::from(reading / self.per_stretch)
+    /// The bucket of a reading.
+    fn bucket(self, reading: u8) -> usize {
+        usize::from(reading / self.per_bucket)
     }
 }
 
 impl Design {
-    /// The service's own. What it looks into, leaves and empties at which time is asked of the ring itself.
+    /// The service's own. The ring itself says which maps are checked, written to and cleared at which time.
     pub fn ours(ring: BucketRing, ticks: Ticks) -> Self {
         let mut maps = Vec::new();
         let mut numbered = |name: &'static str| {
@@ -61,33 +62,33 @@ impl Design {
                 maps.len() - 1
             })
         };
-        let places = (0..=ticks.last)
+        let map_use = (0..=ticks.last)
             .map(|reading| {
                 let now = Timestamp::from_millis(i64::from(reading) * ticks.length(ring)).expect("a time near 1970");
-                let stretch = ring.bucket_index(now);
-                Places {
-                    looks: ring.checked(stretch).map(&mut numbered).collect(),
-                    leaves: Some(numbered(ring.current(stretch))),
-                    empties: Some(numbered(ring.cleared(stretch))),
+                let bucket = ring.bucket_index(now);
+                MapUse {
+                    checked: ring.checked(bucket).map(&mut numbered).collect(),
+                    current: Some(numbered(ring.current(bucket))),
+                    cleared: Some(numbered(ring.cleared(bucket))),
                 }
             })
             .collect();
-        Self { log: true, reads_first: false, fence: ring.is_fenced().then_some((ring, ticks)), places }
+        Self { log: true, reads_first: false, fence: ring.is_fenced().then_some((ring, ticks)), map_use }
     }
 
-    /// One attribute with the mark of the last write.
+    /// One attribute with the token of the last write.
     pub fn last_write(ticks: Ticks) -> Self {
-        let attribute = Places { looks: vec![0], leaves: Some(0), empties: Some(0) };
-        Self { log: false, reads_first: false, fence: None, places: vec![attribute; usize::from(ticks.last) + 1] }
+        let attribute = MapUse { checked: vec![0], current: Some(0), cleared: Some(0) };
+        Self { log: false, reads_first: false, fence: None, map_use: vec![attribute; usize::from(ticks.last) + 1] }
     }
 
-    /// Nothing at all.
-    pub fn no_mark(ticks: Ticks) -> Self {
-        let places = vec![Places::default(); usize::from(ticks.last) + 1];
-        Self { log: false, reads_first: false, fence: None, places }
+    /// No token at all.
+    pub fn no_token(ticks: Ticks) -> Self {
+        let map_use = vec![MapUse::default(); usize::from(ticks.last) + 1];
+        Self { log: false, reads_first: false, fence: None, map_use }
     }
 
-    /// The service's marks, but the rules are checked in a read before the write.
+    /// The service's tokens, but the rules are evaluated on a read before the write.
     pub fn read_then_write(ring: BucketRing, ticks: Ticks) -> Self {
         Self { reads_first: true, ..Self::ours(ring, ticks) }
     }
@@ -97,53 +98,54 @@ impl Design {
         Self { fence: None, ..Self::ours(ring, ticks) }
     }
 
-    /// Three maps: the last stretch, the present one, and the next one, which is emptied to be clean when it begins.
+    /// Three maps: the last bucket's, the current one's, and the next one's, which is cleared so that it is empty when its
+    /// bucket begins.
     pub fn three_maps(ticks: Ticks) -> Self {
-        let places = |reading| {
-            let now = ticks.stretch(reading);
-            let [last, present, next] = [now + 2, now, now + 1].map(|stretch| stretch % 3);
-            Places { looks: vec![last, present], leaves: Some(present), empties: Some(next) }
+        let map_use = |reading| {
+            let now = ticks.bucket(reading);
+            let [last, current, next] = [now + 2, now, now + 1].map(|bucket| bucket % 3);
+            MapUse { checked: vec![last, current], current: Some(current), cleared: Some(next) }
         };
-        Self { log: true, reads_first: false, fence: None, places: (0..=ticks.last).map(places).collect() }
+        Self { log: true, reads_first: false, fence: None, map_use: (0..=ticks.last).map(map_use).collect() }
     }
 
-    /// The service's four maps, without a look into the one of the last stretch.
-    pub fn without_the_last_stretch(ticks: Ticks) -> Self {
+    /// The service's four maps, without a check of the last bucket's.
+    pub fn without_the_last_bucket(ticks: Ticks) -> Self {
         Self::four_maps(ticks, &[0, 1])
     }
 
-    /// The service's four maps, without a look into the one of the next stretch.
-    pub fn without_the_next_stretch(ticks: Ticks) -> Self {
+    /// The service's four maps, without a check of the next bucket's.
+    pub fn without_the_next_bucket(ticks: Ticks) -> Self {
         Self::four_maps(ticks, &[3, 0])
     }
 
-    fn four_maps(ticks: Ticks, looks: &[usize]) -> Self {
-        let places = |reading| {
-            let map = |ahead: &usize| (ticks.stretch(reading) + ahead) % 4;
-            Places { looks: looks.iter().map(map).collect(), leaves: Some(map(&0)), empties: Some(map(&2)) }
+    fn four_maps(ticks: Ticks, checked: &[usize]) -> Self {
+        let map_use = |reading| {
+            let map = |ahead: &usize| (ticks.bucket(reading) + ahead) % 4;
+            MapUse { checked: checked.iter().map(map).collect(), current: Some(map(&0)), cleared: Some(map(&2)) }
         };
-        Self { log: true, reads_first: false, fence: None, places: (0..=ticks.last).map(places).collect() }
+        Self { log: true, reads_first: false, fence: None, map_use: (0..=ticks.last).map(map_use).collect() }
     }
 
-    /// Whether a write of fields with this reading is refused after one of the stretch `fence`.
-    pub fn overtaken(&self, reading: u8, fence: u8) -> Option<Fenced> {
+    /// Whether a write of fields with this reading is fenced by one of bucket `fence`.
+    pub fn fenced(&self, reading: u8, fence: u8) -> Option<Fenced> {
         let (ring, ticks) = self.fence?;
-        ring.fenced(i64::from(reading / ticks.per_stretch), i64::from(fence))
+        ring.fenced(i64::from(reading / ticks.per_bucket), i64::from(fence))
     }
 
-    /// The stretch in which a reading lies, if there is a fence.
+    /// The bucket of a reading, if the design has a fence.
     pub fn fence(&self, reading: u8) -> Option<u8> {
-        self.fence.map(|(_, ticks)| reading / ticks.per_stretch)
+        self.fence.map(|(_, ticks)| reading / ticks.per_bucket)
     }
 
-    /// The first reading of the stretch of an overtaking write.
-    pub fn caught_up(&self, overtaken: Fenced) -> u8 {
-        let per_stretch = self.fence.map_or(1, |(_, ticks)| ticks.per_stretch);
-        u8::try_from(overtaken.bucket).expect("few stretches") * per_stretch
+    /// The first reading of the bucket in which a fenced write is sent again.
+    pub fn advanced_to(&self, fenced: Fenced) -> u8 {
+        let per_bucket = self.fence.map_or(1, |(_, ticks)| ticks.per_bucket);
+        u8::try_from(fenced.bucket).expect("few buckets") * per_bucket
     }
 
-    /// What a write of fields does at this reading of its function's clock.
-    pub fn places(&self, reading: u8) -> &Places {
-        &self.places[usize::from(reading)]
+    /// The maps that a write of fields uses at this reading of its function's clock.
+    pub fn map_use(&self, reading: u8) -> &MapUse {
+        &self.map_use[usize::from(reading)]
     }
 }

@@ -1,28 +1,30 @@
-//! A model of how writes, repeats and marks meet, searched to its end for a way to break a guarantee of the README.
+//! A model of how writes, repeats and write tokens meet. It is searched exhaustively for a way to break a guarantee of the
+//! README.
 //!
-//! The tests of the API play the accidents that somebody thought of. Here a model checker plays every one that fits into
-//! a bound: which writers meet on one record, in which order their attempts arrive, which of them and which answers are
-//! lost or late, what the clocks say. `cargo test -p tests --test model -- --nocapture` prints how many states that were.
+//! The tests of the API play accidents that were written down one by one. Here a model checker plays every accident within
+//! a bound: which writers meet on one record, in which order their attempts arrive, which attempts and which answers are
+//! lost or late, what the clocks say. `cargo test -p tests --test model -- --nocapture` prints the number of states.
 //!
-//! **What is the service's own code:** the allowed transitions and all other rules, their order, and when a refusal may be
-//! told (`shared/src/store/change.rs`, `status.rs`); whose a mark is, and which maps a write looks into, writes into and
-//! empties at what time (`marks.rs`); how often it tries, and how long (`store/mod.rs`). **What is modelled:** the record
-//! ([`world`]), the write itself, the service's retries, the network, the clocks, the callers ([`protocol`]). That the
-//! condition which DynamoDB evaluates says what the rules say is the business of the tests of the API.
+//! **The service's own code:** the allowed transitions and all other rules, their order, and when a rejection may be
+//! answered (`shared/store/src/rules.rs`, `shared/model/src/status.rs`); which write a token belongs to, and which maps a
+//! write checks, writes to and clears at what time (`shared/store/src/dedup.rs`); how many attempts it makes, and for how
+//! long (`shared/store/src/client.rs`). **What is modelled:** the record ([`world`]), the write itself, the service's
+//! retries, the network, the clocks, the callers ([`protocol`]). The tests of the API check that the condition which
+//! DynamoDB evaluates agrees with the rules.
 //!
-//! Four things make it small, and lose nothing:
+//! Four simplifications make the model small, and hide no behaviour:
 //!
-//! - An attempt and its answer are one step. An answer that is late changes nothing but when its receiver knows.
-//! - All attempts at a request are alike, so that one that was given up stands for all of them, and may arrive any number
+//! - An attempt and its answer are one step. A late answer changes nothing but the time at which its receiver has it.
+//! - All attempts of a request are alike. One that was given up therefore stands for all of them, and may arrive any number
 //!   of times until the signature of the latest is too old. A lost request is one that never arrives; a lost answer is
 //!   one that is given up and then arrives; one that arrives twice is two attempts.
-//! - A late attempt that its mark holds back leads to one state, whoever it was.
-//! - Requests that are planned alike are made in order.
+//! - All late attempts that their tokens hold back lead to one state, whichever request they belong to.
+//! - Requests with equal plans are sent in order.
 //!
 //! **What is not modelled:** the creation of executions and its key; an execution that does not exist; sizes; reads and
-//! lists; more than one execution, as writes to one know nothing of another; collisions of hashes and random numbers.
+//! lists; more than one execution, as writes to one do not depend on another; collisions of hashes and random numbers.
 //!
-//! `slices.rs` says what each search covers. [`designs`] shows that the same properties catch designs that are wrong,
+//! `slices.rs` says what each search covers. [`designs`] shows that the same properties find the faults of wrong designs,
 //! [`limits`] what the guarantees rest on.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
@@ -33,7 +35,7 @@ mod protocol;
 mod slices;
 mod world;
 
-use crate::slices::{exhaust, late_attempts, overtaken, races, repeated_fields, repeats, reused_keys};
+use crate::slices::{exhaust, fenced, late_attempts, races, repeated_fields, repeats, reused_keys};
 
 #[test]
 fn every_change_raced_by_every_other_keeps_the_guarantees() {
@@ -51,16 +53,16 @@ fn a_key_with_two_bodies_keeps_the_guarantees() {
 }
 
 #[test]
-fn late_attempts_are_known_by_their_marks_whatever_the_clocks_say() {
+fn late_attempts_are_recognized_by_their_tokens_whatever_the_clocks_say() {
     exhaust(late_attempts());
 }
 
 #[test]
-fn an_overtaken_write_is_told_the_truth_and_begins_again() {
-    exhaust(overtaken());
+fn a_fenced_write_is_answered_truthfully_and_sent_again() {
+    exhaust(fenced());
 }
 
 #[test]
-fn repeats_of_fields_are_known_by_their_marks_whatever_the_clocks_say() {
+fn repeats_of_fields_are_recognized_by_their_tokens_whatever_the_clocks_say() {
     exhaust(repeated_fields());
 }

@@ -16,7 +16,7 @@ use stateright::{Model, Property};
 use crate::design::Design;
 use crate::world::{Answer, Body, Broken, Entry, HeldBack, MAX_RETRIES, Record, Request, Sent, World};
 
-/// One request that a model's writers may make.
+/// One request that a model's writers may send.
 #[derive(Debug, Clone)]
 pub enum Plan {
     /// A request of its own. It asks for any one of these, with an Idempotency-Key or without.
@@ -61,36 +61,36 @@ pub struct Bounds {
     pub first: Vec<(Status, i64)>,
     /// The requests.
     pub plans: Vec<Plan>,
-    /// How often the service tries each.
+    /// How many attempts the service makes of each.
     pub attempts: u32,
-    /// The last moment.
+    /// The last time.
     pub horizon: u8,
     /// By how much one function's clock may be ahead of another's.
     pub skew: u8,
-    /// How long after the time that its function's clock stamped on it an attempt may still arrive.
+    /// How long after its time stamp, by its function's clock, an attempt may still arrive.
     pub validity: u8,
     /// How long after the first request the client repeats it.
     pub promise: u8,
     /// Whether the client waits for an answer before it repeats a request.
     pub patient: bool,
-    /// Whether an attempt may arrive again after the service has had its answer. Inside TLS it cannot.
+    /// Whether an attempt may arrive again after the service has its answer. Inside TLS it cannot.
     pub echoes: bool,
     /// Whether a refusal of a repeat has to hold for the requests before it, too.
     pub refusals_bind_keys: bool,
-    /// What has to be met on the way.
+    /// The events that the search must meet.
     pub met: Vec<Event>,
 }
 
-/// Something that has to be possible, so that a model cannot pass by being empty.
+/// Something that must be possible, so that a model cannot pass by being empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A loser is refused.
     Refused,
-    /// A write was applied, its answer lost, and the next attempt found its mark.
+    /// A write was applied, its answer lost, and the next attempt found its token.
     DoneBefore,
     /// A repeat is answered as the success that it was.
     Replayed,
-    /// The same, with the mark in another stretch's map.
+    /// The same, with the token in another bucket's map.
     ReplayedAcross,
     /// A key is refused for another body.
     KeyReused,
@@ -100,26 +100,26 @@ pub enum Event {
     UnknownNotApplied,
     /// The outcome is unknown, and the write was applied.
     UnknownApplied,
-    /// A refusal is told although an attempt was lost.
-    RefusedAfterLoss,
-    /// A late attempt is held back by its mark.
+    /// A refusal is answered although an attempt is in doubt.
+    RefusedInDoubt,
+    /// A late attempt is held back by its token.
     HeldBack,
     /// A late attempt is held back by the fence.
     Fenced,
-    /// A request was overtaken, and begins again.
-    BegunAgain,
+    /// A request was fenced, and is sent again.
+    SentAgain,
     /// Two writers have entered statuses one after the other.
     TwoTransitions,
-    /// A mark was emptied.
-    MarkEmptied,
-    /// Marks of two writes stand in maps of two stretches.
-    TwoStretches,
+    /// A token was cleared.
+    TokenCleared,
+    /// The maps of two buckets hold tokens at once.
+    TwoBuckets,
 }
 
 /// A step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A request is made, and the first attempt at it sent.
+    /// A request arrives, and its first attempt is sent.
     Send {
         /// Which.
         request: usize,
@@ -128,15 +128,15 @@ pub enum Step {
         /// What its function's clock says.
         reading: u8,
     },
-    /// The latest attempt reaches the store, and its answer the service.
+    /// The latest attempt reaches the store, and its answer reaches the service.
     Answer(usize),
-    /// The service gives the latest attempt up: a request or an answer was lost, or either is slow.
+    /// The service gives up the latest attempt: the request or the answer was lost, or either is slow.
     GiveUp(usize),
-    /// The store is too busy for the latest attempt, and says so.
+    /// The store throttles the latest attempt.
     Throttle(usize),
-    /// An attempt that was given up reaches the store; any number of times, as there are several of them.
+    /// An attempt that was given up reaches the store. Any number of times, as a request has several attempts.
     Arrive {
-        /// At which request.
+        /// Of which request.
         request: usize,
         /// What its function's clock said.
         reading: u8,
@@ -149,16 +149,17 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Protocol {
     bounds: Bounds,
-    /// The rules of each body, made once.
+    /// The rules of each body, computed once.
     rules: Vec<(Body, Vec<Rule>)>,
-    /// By request and by the request that left a mark under its id: whose mark that is to it. The service's own answer.
-    seen: Vec<Vec<Option<Duplicate>>>,
+    /// By request and by the request that recorded a token under its id: what kind of duplicate the first is. Computed by the
+    /// service's own code.
+    duplicates: Vec<Vec<Option<Duplicate>>>,
 }
 
-/// What the store made of an attempt.
+/// The store's result of an attempt.
 enum Outcome {
     Applied,
-    Found { mark: Duplicate, across: bool },
+    Found { duplicate: Duplicate, across: bool },
     Refused(Error),
     Fenced(Fenced),
 }
@@ -175,15 +176,15 @@ impl Protocol {
             }
         }
         let rules = bodies.into_iter().map(|body| (body, Rule::all(&change(body)))).collect();
-        let marks: Vec<WriteToken> = (0..bounds.plans.len()).map(|request| mark(&bounds.plans, request)).collect();
-        let seen =
+        let tokens: Vec<WriteToken> = (0..bounds.plans.len()).map(|request| token(&bounds.plans, request)).collect();
+        let compare =
             |own: &WriteToken, other: &WriteToken| (own.id() == other.id()).then(|| own.compare(&other.content()));
-        let seen = marks.iter().map(|own| marks.iter().map(|other| seen(own, other)).collect()).collect();
-        Self { bounds, rules, seen }
+        let duplicates = tokens.iter().map(|own| tokens.iter().map(|other| compare(own, other)).collect()).collect();
+        Self { bounds, rules, duplicates }
     }
 
-    /// The first request of this one's key, or itself: it stands for the write's id. By the plan and not by the marks, so
-    /// that it judges them.
+    /// The first request with this one's key, or itself: it stands for the write's id. By the plan and not by the tokens, so
+    /// that it checks them.
     fn write(&self, request: usize) -> usize {
         match self.bounds.plans[request] {
             Plan::New { .. } => request,
@@ -198,7 +199,7 @@ impl Protocol {
         one == other || alike && self.write(one) == self.write(other)
     }
 
-    /// What a request may ask for now; nothing if it may not be made.
+    /// What a request may ask for now; nothing if it may not be sent.
     fn bodies(&self, world: &World, request: usize) -> Vec<Body> {
         // The first request with the key, while the client still repeats it.
         let first = |of: usize| {
@@ -211,7 +212,7 @@ impl Protocol {
         };
         match &self.bounds.plans[request] {
             Plan::New { bodies, key } => {
-                // Requests that are planned alike are made in order: who is called the first does not matter.
+                // Requests with equal plans are sent in order: which of them is called the first does not matter.
                 let alike = |plan: &Plan| matches!(plan, Plan::New { bodies: others, key: None } if others == bodies);
                 let before = || request.checked_sub(1).filter(|before| alike(&self.bounds.plans[*before]));
                 let waits = key.is_none() && before().is_some_and(|before| world.requests[before] == Request::Unsent);
@@ -223,18 +224,18 @@ impl Protocol {
     }
 
     /// The readings on attempts that were given up and may still arrive.
-    fn loose(&self, world: &World, request: usize) -> Vec<u8> {
+    fn in_flight(&self, world: &World, request: usize) -> Vec<u8> {
         let (sent, given_up) = match &world.requests[request] {
-            Request::Waiting { sent, lost, .. } => (sent, *lost),
-            Request::Answered { sent: Some(sent), lost, .. } => (sent, *lost || self.bounds.echoes),
+            Request::Waiting { sent, in_doubt, .. } => (sent, *in_doubt),
+            Request::Answered { sent: Some(sent), in_doubt, .. } => (sent, *in_doubt || self.bounds.echoes),
             _ => return Vec::new(),
         };
         let readings = sent.earlier.iter().copied().chain(given_up.then_some(sent.reading));
-        // The store compares the stamp with its own clock. A clock that is ahead makes an attempt valid for longer.
+        // The store compares the time stamp with its own clock. A clock that is ahead makes an attempt valid for longer.
         readings.filter(|reading| world.time <= reading.saturating_add(self.bounds.validity)).collect()
     }
 
-    /// Whether a request may yet be made that takes its body from this one.
+    /// Whether a request that takes its body from this one may still be sent.
     fn may_be_repeated(&self, world: &World, request: usize, sent: &Sent) -> bool {
         let planned = self.bounds.plans.iter().zip(&world.requests).any(|(plan, other)| {
             matches!(plan, Plan::Repeat { of } | Plan::OtherBody { of, .. } if *of == request)
@@ -244,27 +245,27 @@ impl Protocol {
     }
 
     /// An attempt reaches the store.
-    fn deliver(&self, world: &mut World, request: usize, sent: &Sent, lost: bool) -> Outcome {
-        let places = self.bounds.design.places(sent.reading);
-        let entry = |by: &usize| self.seen[request][*by];
-        for map in &places.looks {
-            if let Some(mark) = world.record.maps[*map].iter().find_map(entry) {
-                return Outcome::Found { mark, across: Some(*map) != places.leaves };
+    fn deliver(&self, world: &mut World, request: usize, sent: &Sent, in_doubt: bool) -> Outcome {
+        let map_use = self.bounds.design.map_use(sent.reading);
+        let entry = |by: &usize| self.duplicates[request][*by];
+        for map in &map_use.checked {
+            if let Some(duplicate) = world.record.maps[*map].iter().find_map(entry) {
+                return Outcome::Found { duplicate, across: Some(*map) != map_use.current };
             }
         }
         let log = world.record.log.iter().map(|entry| &entry.by);
         if self.bounds.design.log
-            && let Some(mark) = log.into_iter().find_map(entry)
+            && let Some(duplicate) = log.into_iter().find_map(entry)
         {
-            return Outcome::Found { mark, across: false };
+            return Outcome::Found { duplicate, across: false };
         }
         let basis = sent.read.unwrap_or_else(|| world.record.basis());
-        let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("made for each body");
+        let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("rules of each body");
         let to_log = self.bounds.design.log && matches!(sent.body, Body::To(_));
-        let overtaken = self.bounds.design.overtaken(sent.reading, world.record.fence).filter(|_| !to_log);
-        match decide(rules, &basis.into(), lost, overtaken) {
+        let fenced = self.bounds.design.fenced(sent.reading, world.record.fence).filter(|_| !to_log);
+        match decide(rules, &basis.into(), in_doubt, fenced) {
             Decision::Rejected(error) => return Outcome::Refused(error),
-            Decision::Retry(overtaken) => return Outcome::Fenced(overtaken),
+            Decision::Retry(fenced) => return Outcome::Fenced(fenced),
             Decision::Applied => {}
         }
         self.apply(world, request, sent, basis.version);
@@ -312,11 +313,11 @@ impl Protocol {
         }
         record.version += 1;
         if !to_log {
-            let places = self.bounds.design.places(sent.reading);
-            if let Some(map) = places.empties {
+            let map_use = self.bounds.design.map_use(sent.reading);
+            if let Some(map) = map_use.cleared {
                 record.maps[map].clear();
             }
-            if let Some(map) = places.leaves {
+            if let Some(map) = map_use.current {
                 record.maps[map].push(request);
                 record.maps[map].sort_unstable();
             }
@@ -325,16 +326,16 @@ impl Protocol {
         world.applied[write].get_or_insert(request);
     }
 
-    /// What the service answers to an outcome, and whether it may.
+    /// The service's answer to an outcome. Records what it breaks.
     fn answer(&self, world: &mut World, request: usize, outcome: &Outcome) -> Answer {
         let by = world.applied[self.write(request)];
         let applied = by.is_some_and(|by| self.is_same_write(request, by));
         let answer = match outcome {
             Outcome::Applied => Answer::Done,
-            Outcome::Found { mark: Duplicate::KeyReused, .. } => Answer::KeyReused,
-            Outcome::Found { mark: Duplicate::SameRequest, .. } => Answer::DoneBefore,
-            Outcome::Found { mark: Duplicate::Replay, across: false } => Answer::Replayed,
-            Outcome::Found { mark: Duplicate::Replay, across: true } => Answer::ReplayedAcross,
+            Outcome::Found { duplicate: Duplicate::KeyReused, .. } => Answer::KeyReused,
+            Outcome::Found { duplicate: Duplicate::SameRequest, .. } => Answer::DoneBefore,
+            Outcome::Found { duplicate: Duplicate::Replay, across: false } => Answer::Replayed,
+            Outcome::Found { duplicate: Duplicate::Replay, across: true } => Answer::ReplayedAcross,
             Outcome::Refused(Error::OutcomeUnknown { .. }) => Answer::Unknown,
             Outcome::Refused(Error::Rejected(refusal)) => {
                 if let Rejection::Transition { current, allowed_sources, .. } = refusal
@@ -344,7 +345,7 @@ impl Protocol {
                 }
                 Answer::Refused
             }
-            Outcome::Refused(error) => panic!("the rules know no such answer: {error:?}"),
+            Outcome::Refused(error) => panic!("the rules have no such answer: {error:?}"),
             Outcome::Fenced(_) => Answer::Unavailable,
         };
         let refused = matches!(answer, Answer::Refused | Answer::KeyReused | Answer::Unavailable);
@@ -352,28 +353,28 @@ impl Protocol {
             world.broken.insert(Broken::AppliedAndRefused);
         }
         if !refused && answer != Answer::Unknown && !applied {
-            world.broken.insert(Broken::ToldAndNotDone);
+            world.broken.insert(Broken::AnsweredAndNotDone);
         }
         answer
     }
 
-    /// Takes away what nothing depends on any more, so that states that behave alike are one state.
+    /// Removes what no later step depends on, so that states that behave alike are one state.
     fn tidy(&self, world: &mut World) {
         for request in 0..world.requests.len() {
             let Request::Answered { answer, sent: Some(sent), .. } = &world.requests[request] else { continue };
-            if self.loose(world, request).is_empty() && !self.may_be_repeated(world, request, sent) {
-                world.requests[request] = Request::Answered { answer: *answer, lost: false, sent: None };
+            if self.in_flight(world, request).is_empty() && !self.may_be_repeated(world, request, sent) {
+                world.requests[request] = Request::Answered { answer: *answer, in_doubt: false, sent: None };
             }
         }
     }
 
     /// The attempt after one that failed, or the answer if that was the last.
-    fn next_attempt(&self, sent: Sent, attempt: u32, lost: bool) -> Request {
+    fn next_attempt(&self, sent: Sent, attempt: u32, in_doubt: bool) -> Request {
         if attempt < self.bounds.attempts {
-            return Request::Waiting { sent, attempt: attempt + 1, lost };
+            return Request::Waiting { sent, attempt: attempt + 1, in_doubt };
         }
-        let answer = if lost { Answer::Unknown } else { Answer::Unavailable };
-        Request::Answered { answer, lost, sent: Some(sent) }
+        let answer = if in_doubt { Answer::Unknown } else { Answer::Unavailable };
+        Request::Answered { answer, in_doubt, sent: Some(sent) }
     }
 
     fn step(&self, world: &mut World, step: Step) -> Option<()> {
@@ -381,31 +382,31 @@ impl Protocol {
             Step::Send { request, body, reading } => {
                 let read = self.bounds.design.reads_first.then(|| world.record.basis());
                 let sent = Sent { body, at: world.time, reading, earlier: Vec::new(), round: 0, read };
-                world.requests[request] = Request::Waiting { sent, attempt: 1, lost: false };
+                world.requests[request] = Request::Waiting { sent, attempt: 1, in_doubt: false };
             }
             Step::Answer(request) => {
-                let Request::Waiting { sent, lost, .. } = world.requests[request].clone() else { return None };
-                let outcome = self.deliver(world, request, &sent, lost);
-                if let Outcome::Fenced(overtaken) = &outcome
+                let Request::Waiting { sent, in_doubt, .. } = world.requests[request].clone() else { return None };
+                let outcome = self.deliver(world, request, &sent, in_doubt);
+                if let Outcome::Fenced(fenced) = &outcome
                     && sent.round + 1 < MAX_ATTEMPTS
                 {
                     let mut again = sent;
-                    again.earlier.extend(lost.then_some(again.reading));
-                    again.reading = self.bounds.design.caught_up(*overtaken);
+                    again.earlier.extend(in_doubt.then_some(again.reading));
+                    again.reading = self.bounds.design.advanced_to(*fenced);
                     again.round += 1;
-                    world.requests[request] = Request::Waiting { sent: again, attempt: 1, lost: false };
+                    world.requests[request] = Request::Waiting { sent: again, attempt: 1, in_doubt: false };
                     return Some(());
                 }
                 let answer = self.answer(world, request, &outcome);
-                world.requests[request] = Request::Answered { answer, lost, sent: Some(sent) };
+                world.requests[request] = Request::Answered { answer, in_doubt, sent: Some(sent) };
             }
             Step::GiveUp(request) => {
                 let Request::Waiting { sent, attempt, .. } = world.requests[request].clone() else { return None };
                 world.requests[request] = self.next_attempt(sent, attempt, true);
             }
             Step::Throttle(request) => {
-                let Request::Waiting { sent, attempt, lost } = world.requests[request].clone() else { return None };
-                world.requests[request] = self.next_attempt(sent, attempt, lost);
+                let Request::Waiting { sent, attempt, in_doubt } = world.requests[request].clone() else { return None };
+                world.requests[request] = self.next_attempt(sent, attempt, in_doubt);
             }
             Step::Arrive { request, reading } => {
                 let (Request::Waiting { sent, .. } | Request::Answered { sent: Some(sent), .. }) =
@@ -415,11 +416,11 @@ impl Protocol {
                 };
                 let held_back = match self.deliver(world, request, &Sent { reading, ..sent }, true) {
                     Outcome::Applied => return Some(()),
-                    Outcome::Found { .. } => HeldBack::Mark,
+                    Outcome::Found { .. } => HeldBack::Token,
                     Outcome::Fenced(_) => HeldBack::Fence,
                     Outcome::Refused(_) => return None,
                 };
-                // One state for all of these: the path to it tells the story.
+                // One state for all of these: the path to it has the details.
                 *world = self.start(Record::new(Status::Pending, 0));
                 world.held_back = Some(held_back);
             }
@@ -467,10 +468,10 @@ impl Model for Protocol {
                 }
                 Request::Answered { .. } => {}
             }
-            let loose = self.loose(world, request).into_iter();
-            steps.extend(loose.map(|reading| Step::Arrive { request, reading }));
+            let in_flight = self.in_flight(world, request).into_iter();
+            steps.extend(in_flight.map(|reading| Step::Arrive { request, reading }));
         }
-        // The service gives up after seconds, so that a request can outlive one tick and never two.
+        // The service gives up after seconds, so that a request can span one tick and never two.
         let hangs = |state: &Request| matches!(state, Request::Waiting { sent, .. } if sent.at < world.time);
         let ends = |state: &Request| matches!(state, Request::Answered { sent: None, .. });
         if world.time < self.bounds.horizon && !world.requests.iter().any(hangs) && !world.requests.iter().all(ends) {
@@ -494,7 +495,7 @@ impl Model for Protocol {
                 one_each && !world.broken.contains(&Broken::LoserMisled)
             }),
             Property::always(NEVER_REFUSED, |_, world: &World| !world.broken.contains(&Broken::AppliedAndRefused)),
-            Property::always(NEVER_FEIGNED, |_, world: &World| !world.broken.contains(&Broken::ToldAndNotDone)),
+            Property::always(NEVER_FEIGNED, |_, world: &World| !world.broken.contains(&Broken::AnsweredAndNotDone)),
             Property::always(NEVER_TWICE, |_, world: &World| !world.broken.contains(&Broken::AppliedTwice)),
             Property::always(NEVER_OVERWRITTEN, |_, world: &World| !world.broken.contains(&Broken::NewerOverwritten)),
             Property::always(TERMINAL, |_, world: &World| !world.broken.contains(&Broken::TerminalChanged)),
@@ -514,9 +515,9 @@ pub const TABLE: &str = "only transitions of the table happen";
 /// Guarantee 2.
 pub const ONE_WINS: &str = "one writer wins and the others learn which status beat them";
 /// Guarantee 3.
-pub const NEVER_REFUSED: &str = "an applied write is never told as refused";
+pub const NEVER_REFUSED: &str = "an applied write is never answered as refused";
 /// Guarantee 3, the other way round.
-pub const NEVER_FEIGNED: &str = "what is told as done was done";
+pub const NEVER_FEIGNED: &str = "what is answered as done was done";
 /// Guarantee 3.
 pub const NEVER_TWICE: &str = "no write is applied twice";
 /// Guarantee 3, for values.
@@ -541,13 +542,13 @@ impl Event {
     fn property(self) -> Property<Protocol> {
         match self {
             Self::Refused => Property::sometimes("a loser is refused", |_, world| has(world, Answer::Refused)),
-            Self::DoneBefore => Property::sometimes("an attempt finds the mark of one that was lost", |_, world| {
+            Self::DoneBefore => Property::sometimes("an attempt finds the token of one in doubt", |_, world| {
                 has(world, Answer::DoneBefore)
             }),
             Self::Replayed => Property::sometimes("a repeat is answered as the success that it was", |_, world| {
                 has(world, Answer::Replayed)
             }),
-            Self::ReplayedAcross => Property::sometimes("a repeat finds a mark in another stretch", |_, world| {
+            Self::ReplayedAcross => Property::sometimes("a repeat finds a token in another bucket", |_, world| {
                 has(world, Answer::ReplayedAcross)
             }),
             Self::KeyReused => {
@@ -562,21 +563,21 @@ impl Event {
             Self::UnknownApplied => Property::sometimes("an outcome is unknown, the write applied", |model, world| {
                 unknown(model, world, true)
             }),
-            Self::RefusedAfterLoss => {
-                Property::sometimes("a refusal is told after a lost attempt", |_, world: &World| {
-                    let told = |state: &Request| {
-                        matches!(state, Request::Answered { answer: Answer::Refused, lost: true, .. })
+            Self::RefusedInDoubt => {
+                Property::sometimes("a refusal is answered after an attempt in doubt", |_, world: &World| {
+                    let refused = |state: &Request| {
+                        matches!(state, Request::Answered { answer: Answer::Refused, in_doubt: true, .. })
                     };
-                    world.requests.iter().any(told)
+                    world.requests.iter().any(refused)
                 })
             }
-            Self::HeldBack => Property::sometimes("a late attempt is held back by its mark", |_, world: &World| {
-                world.held_back == Some(HeldBack::Mark)
+            Self::HeldBack => Property::sometimes("a late attempt is held back by its token", |_, world: &World| {
+                world.held_back == Some(HeldBack::Token)
             }),
             Self::Fenced => Property::sometimes("a late attempt is held back by the fence", |_, world: &World| {
                 world.held_back == Some(HeldBack::Fence)
             }),
-            Self::BegunAgain => Property::sometimes("an overtaken request begins again", |_, world: &World| {
+            Self::SentAgain => Property::sometimes("a fenced request is sent again", |_, world: &World| {
                 let again = |state: &Request| matches!(state, Request::Waiting { sent, .. } if sent.round > 0);
                 world.requests.iter().any(again)
             }),
@@ -585,17 +586,15 @@ impl Event {
                     world.record.log.len() > 1
                 })
             }
-            Self::MarkEmptied => Property::sometimes("a mark is emptied", |_, world: &World| {
+            Self::TokenCleared => Property::sometimes("a token is cleared", |_, world: &World| {
                 let record = &world.record;
                 world.applied.iter().flatten().any(|by| {
                     !record.log.iter().any(|entry| entry.by == *by) && !record.maps.iter().any(|map| map.contains(by))
                 })
             }),
-            Self::TwoStretches => {
-                Property::sometimes("marks of two stretches stand side by side", |_, world: &World| {
-                    world.record.maps.iter().filter(|map| !map.is_empty()).count() > 1
-                })
-            }
+            Self::TwoBuckets => Property::sometimes("tokens of two buckets stand side by side", |_, world: &World| {
+                world.record.maps.iter().filter(|map| !map.is_empty()).count() > 1
+            }),
         }
     }
 }
@@ -611,7 +610,7 @@ fn unknown(model: &Protocol, world: &World, applied: bool) -> bool {
     })
 }
 
-/// The change that a body asks for, as the service knows it.
+/// The change that a body asks for, as the service's type.
 fn change(body: Body) -> Change {
     let mut fields = FieldUpdates::default();
     let mut options = WriteOptions::default();
@@ -632,8 +631,8 @@ fn change(body: Body) -> Change {
     Change { transition, fields, options }
 }
 
-/// A request's mark, as the service makes it.
-fn mark(plans: &[Plan], request: usize) -> WriteToken {
+/// A request's write token, created by the service's own code.
+fn token(plans: &[Plan], request: usize) -> WriteToken {
     let hashes = |key: u8, body: usize| {
         let body = u8::try_from(body).expect("few requests");
         IdempotencyKey { key: [key; 32], body: [body; 32] }

@@ -1,4 +1,4 @@
-//! The slices of the protocol that are searched to their ends, and how such a search is made.
+//! The slices of the protocol that are searched exhaustively, and the search itself.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,19 +12,19 @@ use crate::design::{Design, Ticks};
 use crate::protocol::{Bounds, Event, Plan, Protocol, Step};
 use crate::world::Body;
 
-/// How long after its stamp DynamoDB takes a request (ADR 1).
+/// How long after its time stamp DynamoDB accepts a request (ADR 1).
 const SIGNATURE: Duration = Duration::from_secs(5 * 60);
 
 /// For slices in which the clock stands still.
-const STILL: Ticks = Ticks { per_stretch: 1, last: 0 };
+const STILL: Ticks = Ticks { per_bucket: 1, last: 0 };
 
-/// For [`late_attempts`]: a tick is a stretch.
-pub const UNKEYED_TICKS: Ticks = Ticks { per_stretch: 1, last: 6 };
+/// For [`late_attempts`]: a tick is a bucket.
+pub const UNKEYED_TICKS: Ticks = Ticks { per_bucket: 1, last: 6 };
 
-/// For [`repeated_fields`]: one stretch, another, and the first moments of a third for a clock that is ahead.
-pub const KEYED_TICKS: Ticks = Ticks { per_stretch: 4, last: 8 };
+/// For [`repeated_fields`]: two buckets, and the first moments of a third for a clock that is ahead.
+pub const KEYED_TICKS: Ticks = Ticks { per_bucket: 4, last: 8 };
 
-/// How many ticks after its stamp an attempt may still arrive: the latest attempt at a request is stamped
+/// How many ticks after its time stamp an attempt may still arrive. The latest attempt of a request is stamped
 /// [`OPERATION_TIMEOUT`] after the first.
 fn validity(ring: BucketRing, ticks: Ticks) -> u8 {
     let valid = i64::try_from((SIGNATURE + OPERATION_TIMEOUT).as_millis()).expect("minutes");
@@ -34,11 +34,11 @@ fn validity(ring: BucketRing, ticks: Ticks) -> u8 {
 
 /// Two requests without a key, each for any change there is, from any state.
 ///
-/// Covers every pair of changes, with If-Match and retry counts, three attempts each, lost in every way and late. It does
-/// not cover time, repeats by the caller and third writers.
+/// Covers every pair of changes, with If-Match and retry counts, three attempts each, in doubt in every way and late. It
+/// does not cover time, repeats by the caller and third writers.
 pub fn races() -> Bounds {
     let mut bodies: Vec<Body> = Status::ALL.into_iter().map(Body::To).collect();
-    // Version 1 is the record's first, version 2 what the other request may make of it.
+    // Version 1 is the record's first, version 2 the one after the other request's write.
     bodies.extend([Body::Result, Body::Note, Body::NoteIfVersion(1), Body::NoteIfVersion(2), Body::RetryCount(1)]);
     Bounds {
         design: Design::ours(UNKEYED, STILL),
@@ -58,7 +58,7 @@ pub fn races() -> Bounds {
             Event::Unavailable,
             Event::UnknownApplied,
             Event::UnknownNotApplied,
-            Event::RefusedAfterLoss,
+            Event::RefusedInDoubt,
             Event::HeldBack,
             Event::TwoTransitions,
         ],
@@ -75,10 +75,11 @@ pub fn small_race() -> Bounds {
     }
 }
 
-/// A client with a key that repeats its request, and two writers that turn the status back and forth meanwhile, or end it.
+/// A client with a key that repeats its request, and two writers that meanwhile change the status back and forth, or enter a
+/// terminal one.
 ///
 /// Covers repeats of transitions and of frozen and other fields, beside and after the first request. Two attempts each,
-/// and no time: a transition's mark stays for good.
+/// and no time: a transition's token stays in the log.
 pub fn repeats() -> Bounds {
     let keyed = [Body::To(Status::Running), Body::To(Status::Completed), Body::Result, Body::Note];
     let [turn, end] = [Status::Running, Status::Completed].map(|to| [Body::To(Status::Interrupted), Body::To(to)]);
@@ -117,16 +118,16 @@ pub fn reused_keys() -> Bounds {
     }
 }
 
-/// How many stretches [`late_attempts`] and [`overtaken`] go on for: `RATCHET_HORIZON`, else these.
+/// How many buckets [`late_attempts`] and [`fenced`] last: `RATCHET_HORIZON`, else these.
 fn horizon(usual: u8) -> u8 {
     std::env::var("RATCHET_HORIZON").map_or(usual, |value| value.parse().expect("RATCHET_HORIZON is a small number"))
 }
 
-/// Three updates of one field without keys, as time passes through more stretches than the ring has maps.
+/// Three updates of one field without keys, as time passes through more buckets than the ring has maps.
 ///
-/// Covers attempts that arrive however late, and clocks that disagree by two stretches, while the others' writes empty maps
-/// and raise the fence. Two attempts and two rounds each. It does not cover changes of status, which leave their marks
-/// elsewhere.
+/// Covers attempts that arrive at any later time, and clocks that disagree by two buckets, while the others' writes clear
+/// maps and raise the fence. Two attempts and two rounds each. It does not cover changes of status, whose tokens are in the
+/// log.
 pub fn late_attempts() -> Bounds {
     let note = || Plan::unkeyed(&[Body::Note]);
     Bounds {
@@ -144,25 +145,25 @@ pub fn late_attempts() -> Bounds {
             Event::UnknownNotApplied,
             Event::HeldBack,
             Event::Fenced,
-            Event::BegunAgain,
-            Event::MarkEmptied,
-            Event::TwoStretches,
+            Event::SentAgain,
+            Event::TokenCleared,
+            Event::TwoBuckets,
         ],
         ..races()
     }
 }
 
-/// Updates of fields without keys, two of which a status that ends may refuse, and a writer that ends it.
+/// Updates of fields without keys, two of which a terminal status may refuse, and a writer that enters one.
 ///
-/// Covers what an overtaken request is told, when it is refused, too.
-pub fn overtaken() -> Bounds {
+/// Covers the answers to a fenced request, also where a rule refuses it.
+pub fn fenced() -> Bounds {
     let note = || Plan::unkeyed(&[Body::Note]);
     let frozen = || Plan::unkeyed(&[Body::Result, Body::NoteIfVersion(1)]);
     let end = Plan::unkeyed(&[Body::To(Status::Completed)]);
     Bounds {
         plans: vec![frozen(), note(), end],
         horizon: horizon(1),
-        met: vec![Event::Refused, Event::RefusedAfterLoss, Event::Fenced, Event::BegunAgain],
+        met: vec![Event::Refused, Event::RefusedInDoubt, Event::Fenced, Event::SentAgain],
         ..late_attempts()
     }
 }
@@ -181,12 +182,12 @@ pub fn two_late_keyed_attempts() -> Bounds {
 }
 
 /// A client that repeats its update of a field with its key, and another one with another key, as time passes through
-/// three stretches of the ring.
+/// three buckets of the ring.
 ///
-/// Covers repeats on both sides of a change of stretch, with clocks that disagree by a tick, while the other's write
-/// empties maps. A tick is a quarter of a stretch: one for how late a repeat may be, one for how late an attempt at it may
-/// arrive, and two for the clocks. Those shares are far larger than a day's, so what holds here holds there. Two attempts
-/// each.
+/// Covers repeats on both sides of a change of bucket, with clocks that disagree by a tick, while the other's write clears
+/// maps. A tick is a quarter of a bucket: one for how late a repeat may be, one for how late an attempt of it may arrive,
+/// and two for the clocks. Those shares are far larger than in a bucket of a day, so what holds here holds there. Two
+/// attempts each.
 pub fn repeated_fields() -> Bounds {
     Bounds {
         design: Design::ours(KEYED, KEYED_TICKS),
@@ -202,14 +203,14 @@ pub fn repeated_fields() -> Bounds {
             Event::ReplayedAcross,
             Event::DoneBefore,
             Event::HeldBack,
-            Event::MarkEmptied,
-            Event::TwoStretches,
+            Event::TokenCleared,
+            Event::TwoBuckets,
         ],
         ..races()
     }
 }
 
-/// Searches all states: no property may be broken, and everything that has to be met must be.
+/// Searches all states: no property may be broken, and every event in `met` must occur.
 pub fn exhaust(bounds: Bounds) {
     let begun = Instant::now();
     let checker = Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
@@ -217,7 +218,7 @@ pub fn exhaust(bounds: Bounds) {
         if matches!(property.expectation, Expectation::Always)
             && let Some(path) = checker.discovery(property.name)
         {
-            panic!("not so: {}{}", property.name, told(&path.into_actions()));
+            panic!("not so: {}{}", property.name, listing(&path.into_actions()));
         }
     }
     println!(
@@ -231,15 +232,15 @@ pub fn exhaust(bounds: Bounds) {
 }
 
 /// Steps, one a line.
-fn told(steps: &[Step]) -> String {
-    steps.iter().fold(String::new(), |told, step| format!("{told}\n  {step:?}"))
+fn listing(steps: &[Step]) -> String {
+    steps.iter().fold(String::new(), |lines, step| format!("{lines}\n  {step:?}"))
 }
 
 /// The shortest way to break a property.
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 pub fn counterexample(bounds: &Bounds, property: &'static str) -> Vec<Step> {
     for depth in 2..24 {
         let checker = Protocol::new(Bounds { met: Vec::new(), ..bounds.clone() })
@@ -250,7 +251,7 @@ pub fn counterexample(bounds: &Bounds, property: &'static str) -> Vec<Step> {
             .join();
         if let Some(path) = checker.discovery(property) {
             let steps = path.into_actions();
-            println!("not so: {property}{}", told(&steps));
+            println!("not so: {property}{}", listing(&steps));
             return steps;
         }
     }

@@ -36,22 +36,22 @@ pub struct Record {
     pub version: i64,
     /// How often it was retried.
     pub retry_count: i64,
-    /// Whose result it has.
+    /// The request whose result it has.
     pub result: Option<usize>,
-    /// Whose value the field has that nothing freezes.
+    /// The request whose value is in the field that nothing freezes.
     pub note: Option<usize>,
     /// The transitions.
     pub log: Vec<Entry>,
-    /// The maps of marks: the requests that left them, in order.
+    /// The maps of tokens: the requests that recorded them, in order.
     pub maps: [Vec<usize>; MAPS],
-    /// The last stretch that a fenced write began in.
+    /// The last bucket in which a write with a fence began.
     pub fence: u8,
 }
 
 /// A transition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The request that made it.
+    /// The request that caused it.
     pub by: usize,
     /// The status that it led to.
     pub to: Status,
@@ -60,7 +60,7 @@ pub struct Entry {
 }
 
 impl Record {
-    /// An execution that nobody has written to yet.
+    /// An execution before its first write.
     pub fn new(first: Status, retry_count: i64) -> Self {
         Self {
             first,
@@ -75,13 +75,13 @@ impl Record {
         }
     }
 
-    /// What decides over a write.
+    /// The values that the rules of a write depend on.
     pub fn basis(&self) -> Basis {
         Basis { status: self.status, version: self.version, retry_count: self.retry_count }
     }
 }
 
-/// What decides over a write.
+/// The values that the rules of a write depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Basis {
     /// The status.
@@ -98,10 +98,10 @@ impl From<Basis> for State {
     }
 }
 
-/// A request by a writer, and what has become of it.
+/// A request by a writer, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// Not made yet.
+    /// Not sent yet.
     Unsent,
     /// The service waits for the answer to its latest attempt.
     Waiting {
@@ -109,32 +109,32 @@ pub enum Request {
         sent: Sent,
         /// Which attempt that is, from 1.
         attempt: u32,
-        /// Whether the answer of an attempt before it was lost.
-        lost: bool,
+        /// Whether an attempt before it is in doubt.
+        in_doubt: bool,
     },
     /// Answered.
     Answered {
         /// How.
         answer: Answer,
-        /// Whether a lost attempt may still arrive.
-        lost: bool,
+        /// Whether an attempt is in doubt, and may still arrive.
+        in_doubt: bool,
         /// What was sent; `None` once nothing depends on it, so that states that behave alike are one state.
         sent: Option<Sent>,
     },
 }
 
-/// What all attempts at one request have in common.
+/// What all attempts of one request have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sent {
     /// What it asks for.
     pub body: Body,
     /// When it began.
     pub at: u8,
-    /// What its function's clock said then, or what it was told by a write that overtook it.
+    /// The reading of its function's clock then, or the first of the bucket that it advanced to when it was fenced.
     pub reading: u8,
-    /// The readings on attempts of rounds before this one that were given up, and may still arrive.
+    /// The readings on attempts of earlier rounds that were given up, and may still arrive.
     pub earlier: Vec<u8>,
-    /// How often it has begun again.
+    /// How often it was fenced and sent again.
     pub round: usize,
     /// What was read before, by a design that reads first.
     pub read: Option<Basis>,
@@ -145,11 +145,11 @@ pub struct Sent {
 pub enum Answer {
     /// Done.
     Done,
-    /// Done, by an attempt of the same request whose answer was lost.
+    /// Done, by an attempt of the same request that was in doubt.
     DoneBefore,
     /// Done by an earlier request with the same key.
     Replayed,
-    /// The same, and its mark stood in the map of another stretch than this request's.
+    /// The same, and its token was in the map of another bucket than this request's.
     ReplayedAcross,
     /// Refused by the record's state.
     Refused,
@@ -161,15 +161,15 @@ pub enum Answer {
     Unknown,
 }
 
-/// A guarantee, so far as a single step can break it.
+/// How a single step can break a guarantee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Broken {
-    /// A loser was told another status than the one that beat it.
+    /// The answer to a loser names another status than the one that beat it.
     LoserMisled,
-    /// A write was applied and told as refused, in whichever order.
+    /// A write was applied and answered as refused, in either order.
     AppliedAndRefused,
-    /// A write was told as done, and was not.
-    ToldAndNotDone,
+    /// A write was answered as done, and was not.
+    AnsweredAndNotDone,
     /// A write was applied twice.
     AppliedTwice,
     /// A repeat replaced a newer value by its own.
@@ -183,8 +183,8 @@ pub enum Broken {
 /// What holds a late attempt back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HeldBack {
-    /// Its mark.
-    Mark,
+    /// Its token.
+    Token,
     /// The fence.
     Fence,
 }
@@ -200,8 +200,9 @@ pub struct World {
     pub requests: Vec<Request>,
     /// By the number of the first request with a write's id: the request that applied the write.
     pub applied: Vec<Option<usize>>,
-    /// What the last step broke. Nothing follows a broken state.
+    /// What the last step broke. No step follows a broken state.
     pub broken: BTreeSet<Broken>,
-    /// Whether this stands for a step that changes nothing: a late attempt was held back, and by what. Nothing follows.
+    /// Whether this state stands for a step that changes nothing: a late attempt was held back, and by what. No step
+    /// follows.
     pub held_back: Option<HeldBack>,
 }
