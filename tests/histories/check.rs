@@ -1,8 +1,8 @@
 //! A history, and whether it is linearizable.
 //!
-//! The checker is Wing and Gong's with Lowe's memory of what was tried (`todc-utils`, tested by its authors against the
-//! histories of etcd that Jepsen recorded). Beside it stand two rules about bytes that the model does not know: one
-//! version looks the same to everybody, and a terminal result stays as it is.
+//! The checker is Wing and Gong's, with Lowe's memory of the states that were tried (`todc-utils`, tested by its authors
+//! against the histories of etcd that Jepsen recorded). Two rules about bytes, which the model does not have, are checked
+//! besides: one version looks the same in all answers, and a terminal result stays as it is.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,38 +14,38 @@ use todc_utils::{Action, History as Entries, WGLChecker};
 
 use crate::model::{Answer, Contract, Look, Request, Step};
 
-/// One request, as its sender saw it.
+/// One request, from its sender's side.
 #[derive(Debug, Clone)]
 pub struct Operation {
-    /// Who sent it.
+    /// The worker that sent it.
     pub worker: usize,
-    /// What was asked.
+    /// The request.
     pub request: Arc<Request>,
-    /// What was answered.
+    /// The answer.
     pub answer: Arc<Answer>,
     /// The answer's record or list as it came.
     pub body: Value,
-    /// Its place among all invocations and returns of the history.
+    /// The position of its invocation among all invocations and returns of the history.
     pub invoked: u64,
-    /// Likewise.
+    /// The position of its return.
     pub returned: u64,
-    /// When, since the beginning of the history.
+    /// Both times, since the beginning of the history.
     pub time: (Duration, Duration),
 }
 
 /// All requests at one execution.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// By their invocations.
+    /// In the order of their invocations.
     pub operations: Vec<Operation>,
 }
 
 impl History {
-    /// What is wrong with it.
+    /// Whether the contract allows it.
     ///
     /// # Errors
     ///
-    /// A sentence, where something is.
+    /// A sentence that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         if let Some(wrong) = self.operations.iter().find(|operation| matches!(*operation.answer, Answer::Wrong(_))) {
             return Err(format!("an answer for which the contract has no place: {:?}", wrong.answer));
@@ -54,10 +54,11 @@ impl History {
         if self.is_linearizable(u64::MAX) { Ok(()) } else { Err(self.explain()) }
     }
 
-    /// Whether some order of the operations that respects time is one that the contract allows. Answers that came after
-    /// `until` count as not yet come.
+    /// Whether the contract allows some order of the operations that respects time. An answer after `until` counts as not
+    /// arrived.
     fn is_linearizable(&self, until: u64) -> bool {
-        // A request that was answered with "nothing was changed" is left out: if it did change something, that shows.
+        // A request that was answered with "nothing was changed" is left out: if it did change something, a later answer
+        // shows it.
         let known: Vec<(usize, &Operation)> = self
             .operations
             .iter()
@@ -89,7 +90,7 @@ impl History {
         let mut after = Vec::new();
         for (index, operation) in &known {
             let answered = answered(operation);
-            // A look without an answer says nothing.
+            // A look without an answer restricts nothing.
             if answered && !operation.acts() || !matches!(*operation.request, Request::Change(_) | Request::Create) {
                 continue;
             }
@@ -100,7 +101,7 @@ impl History {
                 looks: looks.clone(),
                 looks_before: looks_before(operation.invoked),
             };
-            // A process of its own for each: one whose answer never came does not keep its sender from going on.
+            // Each operation is a process of its own: one without an answer does not keep its sender from going on.
             moments.insert(operation.invoked, (*index, Action::Call(step.clone())));
             if answered {
                 moments.insert(operation.returned, (*index, Action::Response(step)));
@@ -117,7 +118,7 @@ impl History {
         WGLChecker::<Contract>::is_linearizable(Entries::from_actions(actions))
     }
 
-    /// The first answer after which no order is left, which is where the eye should begin.
+    /// Names the first answer after which no order is left: the place to begin reading.
     fn explain(&self) -> String {
         let mut returns: Vec<(u64, usize)> =
             self.operations.iter().enumerate().map(|(index, operation)| (operation.returned, index)).collect();
@@ -128,7 +129,7 @@ impl History {
         }
     }
 
-    /// Rules about what the model does not look into: times, and whatever else a record says.
+    /// The rules about what the model leaves out: times, and all other contents of a record.
     fn check_bytes(&self) -> Result<(), String> {
         let mut versions: BTreeMap<i64, &Value> = BTreeMap::new();
         let mut result: Option<Vec<&Value>> = None;
@@ -184,7 +185,7 @@ impl History {
 }
 
 impl Operation {
-    /// Whether the answer, given that there is one, says that something was changed.
+    /// Whether the answer, given that there is one, says that the request changed something.
     fn acts(&self) -> bool {
         match *self.request {
             Request::Create => true,
@@ -193,7 +194,7 @@ impl Operation {
         }
     }
 
-    /// Whether the answer shows the execution, or refuses something because of it.
+    /// Whether the answer shows the execution, or is a refusal because of its state.
     fn looks(&self) -> bool {
         !matches!((self.request.as_ref(), self.answer.as_ref()), (Request::Create, _) | (_, Answer::Wrong(_)))
     }

@@ -1,4 +1,4 @@
-//! What repeats from a seed, and that each kind of fault does what it says.
+//! What a seed repeats, and that each kind of fault has the effect that it names.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn the_same_seed_gives_the_same_decisions_and_another_seed_gives_others() {
     };
     assert_eq!(decisions(7), decisions(7));
     assert_ne!(decisions(7), decisions(8));
-    // As often as the odds say, each on either side of the write.
+    // Each kind as often as its odds, and on either side of the write.
     for kind in Kind::ALL {
         let of_kind: Vec<Decision> =
             decisions(7).into_iter().flatten().filter(|decision| decision.kind == kind).collect();
@@ -87,7 +87,7 @@ async fn each_kind_is_a_loss_a_refusal_or_nothing_as_it_says() {
         let answer = call.json(&json!({ "tokens_used": 1 })).send().await;
         assert_eq!(answer.status.as_u16(), status, "{kind:?}: {}", answer.text);
         assert_eq!(answer.body["error_code"].as_str(), code, "{kind:?}");
-        // What was held back is there once the proxy has settled, and nothing is there twice.
+        // A request that was held back is applied once the proxy has settled, and none is applied twice.
         api.proxy.settle(&item_key(&id)).await;
         let read = api.get(&format!("/flows/executions/{id}")).await;
         if let Some(applied) = applied {

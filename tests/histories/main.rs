@@ -1,5 +1,5 @@
-//! The reliability laboratory: concurrent histories over HTTP, under faults that a seed decides, checked against the
-//! contract as a sequential object.
+//! A part of the reliability suite: concurrent histories over HTTP, under faults that a seed decides. Each history is checked
+//! against the contract as a sequential object.
 //!
 //! ```text
 //! cargo test -p tests --test histories                                        500 histories of a new seed
@@ -31,8 +31,8 @@ use tokio::time::Instant;
 use crate::check::History;
 use crate::model::{Answer, Request};
 
-/// How many histories run at the same time, each on an execution of its own. More than this, and two processors are
-/// so busy that requests time out by themselves: the seed decides less then, and it takes longer.
+/// How many histories run at the same time, each on an execution of its own. With more, two processors are so busy that
+/// requests time out without a fault: then the seed decides less of the history, and the run takes longer.
 const AT_ONCE: usize = if cfg!(debug_assertions) { 4 } else { 16 };
 
 /// A number in the environment, decimal or with `0x`.
@@ -45,7 +45,7 @@ fn variable(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} must be a number, and is {text:?}")))
 }
 
-/// What a history came to.
+/// The result of a history.
 struct Outcome {
     seed: u64,
     history: Arc<History>,
@@ -53,21 +53,21 @@ struct Outcome {
     verdict: Result<(), String>,
 }
 
-/// Checks a history, in a thread of its own: to reject one can take as long as there are orders to try.
+/// Checks a history, in a thread of its own: to reject one, the checker may have to try every order.
 async fn judge(seed: u64, history: History) -> Outcome {
     let history = Arc::new(history);
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let begun = Instant::now();
     let checked = history.clone();
-    std::thread::spawn(move || tell.send(checked.check()));
-    let verdict = match tokio::time::timeout(Duration::from_secs(60), told).await {
-        Ok(told) => told.expect("a checker that does not panic"),
+    std::thread::spawn(move || sender.send(checked.check()));
+    let verdict = match tokio::time::timeout(Duration::from_secs(60), receiver).await {
+        Ok(verdict) => verdict.expect("a checker that does not panic"),
         Err(_) => Err("no order found in a minute; where there is one, it takes milliseconds".to_owned()),
     };
     Outcome { seed, history, checking: begun.elapsed(), verdict }
 }
 
-/// What a run has seen, by name.
+/// How often a run has met what, by name.
 type Counts = BTreeMap<String, u64>;
 
 fn count(history: &History, counts: &mut Counts) {
@@ -88,7 +88,7 @@ fn count(history: &History, counts: &mut Counts) {
     }
 }
 
-/// What every run of some length must have met, or it says less than it seems to.
+/// What every run of some length must have met. A run without one of these would prove less than it seems to.
 const MUST_HAPPEN: [&str; 12] = [
     "changes",
     "changes, replayed",
@@ -104,8 +104,8 @@ const MUST_HAPPEN: [&str; 12] = [
     "reads without answer",
 ];
 
-/// The figures of a run, to standard error: past the test runner, which shows nothing of a test that passes.
-fn tell(text: &str) {
+/// Writes the figures of a run to standard error, past the test runner, which shows nothing of a test that passes.
+fn report(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
@@ -117,8 +117,8 @@ async fn every_history_is_one_that_the_contract_allows() {
     let usual = if std::env::var(tests::ENDPOINT).is_ok() { 150 } else { 500 };
     let histories = variable("RATCHET_HISTORIES").unwrap_or(usual);
     match again {
-        None => tell(&format!("histories: RATCHET_SEED={seed:#x} RATCHET_HISTORIES={histories}\n")),
-        Some(again) => tell(&format!("histories: RATCHET_HISTORY={again:#x} RATCHET_HISTORIES={histories}\n")),
+        None => report(&format!("histories: RATCHET_SEED={seed:#x} RATCHET_HISTORIES={histories}\n")),
+        Some(again) => report(&format!("histories: RATCHET_HISTORY={again:#x} RATCHET_HISTORIES={histories}\n")),
     }
     let begun = Instant::now();
     let api = Api::start_with(run::tune).await;
@@ -160,7 +160,7 @@ async fn every_history_is_one_that_the_contract_allows() {
     for (name, times) in &counts {
         let _ = writeln!(text, "{times:>8} {name}");
     }
-    tell(&text);
+    report(&text);
     // A single history need not meet everything, and a short run may not.
     if again.is_none() && histories >= 100 {
         for (kind, times) in faults {

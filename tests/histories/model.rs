@@ -1,7 +1,7 @@
-//! The contract as a sequential object: one execution, to which one request after another happens.
+//! The contract as a sequential object: one execution, and one request after another.
 //!
-//! Written from docs/api.md and the README's table, and not by calling the store's rules: the one thing that it shares
-//! with the service is the table in `shared/src/status.rs`, which has its own hand-written twin.
+//! It is written from docs/api.md and the README's table, and does not call the store's rules. The only code that it shares
+//! with the service is the table in `shared/model/src/status.rs`, which has a hand-written copy in its tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use ratchet_model::wire_name::WireName;
 use serde_json::{Value, json};
 use todc_utils::Specification;
 
-/// The fields whose values come back as they were sent, and what they are before anybody sends one.
+/// The fields whose values come back as they were sent, and their values before the first is sent.
 const FIELDS: [(&str, &str); 7] = [
     ("final_output", "null"),
     ("error_message", "null"),
@@ -22,11 +22,11 @@ const FIELDS: [(&str, &str); 7] = [
     ("metadata", "{}"),
 ];
 
-/// What a terminal status freezes, in the order in which a refusal names them.
+/// The fields that a terminal status freezes, in the order in which a refusal names them.
 const FROZEN: [&str; 6] =
     ["completed_at", "duration_ms", "final_output", "error_message", "error_details", "retry_count"];
 
-/// The operation that a change goes by.
+/// The operation of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Route {
     /// `PATCH /flows/executions/{id}`
@@ -61,7 +61,7 @@ pub enum Request {
     Log,
     /// Either PATCH.
     Change(Change),
-    /// Not a request: the moment after which nothing is looked at any more.
+    /// Not a request: the time after the last look.
     End,
 }
 
@@ -70,9 +70,9 @@ pub enum Request {
 pub enum Ended {
     /// null.
     Not,
-    /// What the service found right.
+    /// Set by the service.
     Service,
-    /// This, as JSON.
+    /// Set by the writer, as JSON.
     Given(String),
 }
 
@@ -86,16 +86,16 @@ impl Ended {
     }
 }
 
-/// What a record says, as far as requests change it.
+/// The parts of a record that requests change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Its status.
     pub status: Status,
-    /// What its `ETag` says.
+    /// The version in its `ETag`.
     pub version: i64,
     /// How often it was retried.
     pub retry_count: i64,
-    /// How often it may be.
+    /// How often it may be retried.
     pub max_retries: i64,
     /// `completed_at`
     pub completed_at: Ended,
@@ -132,7 +132,7 @@ impl Record {
     }
 }
 
-/// A line of the transition log.
+/// An entry of the transition log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Transition {
     /// The status before.
@@ -160,7 +160,7 @@ impl Transition {
     }
 }
 
-/// What a successful change was answered with.
+/// The answer to a successful change.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub enum View {
@@ -192,8 +192,8 @@ impl View {
         }
     }
 
-    /// Whether the statuses, if it has any, are those of a transition.
-    fn tells(&self, transition: Option<(Status, Status)>) -> bool {
+    /// Whether the statuses, if it shows any, are those of a transition.
+    fn has_statuses_of(&self, transition: Option<(Status, Status)>) -> bool {
         match self {
             Self::Record(_) => true,
             Self::Statuses { previous, current, .. } => transition == Some((*previous, *current)),
@@ -201,7 +201,7 @@ impl View {
     }
 }
 
-/// What a request was answered with.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// A record, of execute flow and get execution.
@@ -215,7 +215,7 @@ pub enum Answer {
         /// `Idempotency-Replayed: true`
         replayed: bool,
     },
-    /// An error that says what is wrong with the request.
+    /// An error that explains why the request is refused.
     Refused {
         /// HTTP's status code.
         status: u16,
@@ -224,15 +224,15 @@ pub enum Answer {
         /// `detail`
         detail: String,
     },
-    /// 503 `STORE_UNAVAILABLE`: nothing was changed, by docs/api.md. A write so answered must never show.
+    /// 503 `STORE_UNAVAILABLE`: nothing was changed, by docs/api.md. A write with this answer must never show.
     Unavailable,
     /// 503 `OUTCOME_UNKNOWN`, or no answer at all: it may have taken effect, or may still.
     Unknown,
-    /// An answer for which the contract has no place.
+    /// An answer that the contract does not have.
     Wrong(String),
 }
 
-/// What an Idempotency-Key was used for.
+/// The request that an Idempotency-Key was used for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Use {
     body: String,
@@ -247,12 +247,12 @@ pub struct State {
     keys: BTreeMap<(Route, String), Use>,
     /// The requests that have taken effect, by operation.
     effects: BTreeSet<usize>,
-    /// The looks that have been done, by their place in the list.
+    /// The looks that have been done, by their position in the list.
     looked: BTreeSet<usize>,
     ended: bool,
 }
 
-/// What the contract makes of a change.
+/// How the contract decides about a change.
 enum Verdict {
     Apply(Box<State>, Option<(Status, Status)>),
     Replay(Use),
@@ -297,7 +297,7 @@ impl State {
         Some(Verdict::Apply(Box::new(next), transition))
     }
 
-    /// The record after a change that nothing refuses. Logs its transition.
+    /// The record after a change that no rule refuses. Logs its transition.
     fn apply(&mut self, change: &Change) -> Option<(Record, Option<(Status, Status)>)> {
         let mut record = self.record.clone()?;
         let sent = sent(change);
@@ -331,7 +331,7 @@ impl State {
         Some((record, Some((from, to))))
     }
 
-    /// What the contract says to a request in this state, and the state after it.
+    /// The answer of the contract to a request in this state, and the state after it.
     pub fn answer(&self, request: &Request) -> Option<(Answer, Self)> {
         let record = |state: &Self| state.record.clone().map(Answer::Record);
         Some(match request {
@@ -405,30 +405,29 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
             return Some(refuse(400, "EXECUTION_FINISHED", naming));
         }
     }
-    let least = retry_count + i64::from(to == Some(Status::Retrying));
-    sent["retry_count"].as_i64().filter(|count| *count < least || count > max_retries).map(|count| {
-        let bounds = format!("at least {least} and at most {max_retries} ");
+    let min = retry_count + i64::from(to == Some(Status::Retrying));
+    sent["retry_count"].as_i64().filter(|count| *count < min || count > max_retries).map(|count| {
+        let bounds = format!("at least {min} and at most {max_retries} ");
         refuse(400, "INVALID_RETRY_COUNT", [format!("cannot become {count}: "), bounds])
     })
 }
 
-/// A request that changes nothing, or the part of one that changes nothing: it looks.
+/// A request, or the part of a request, that changes nothing: a look.
 ///
-/// The success of a change is two things, its effect and a look. Where an answer was lost on its way to the service, and
-/// the next attempt found the change applied, it is answered with the record as it stands *then*: another writer's
-/// change may be in it already.
+/// The success of a change has two parts, its effect and a look. If an attempt was in doubt, and the next attempt found the
+/// change applied, the answer shows the record as it is *then*: another writer's change may be in it already.
 ///
-/// Looks are no steps of the search. Each is done in the first state that fits it and that comes late enough, which is
-/// never worse than later, so that the search decides over the order of effects alone.
+/// Looks are not steps of the search. Each is done in the first state that fits it and that comes late enough. That is never
+/// worse than a later state, so the search decides on the order of effects alone.
 #[derive(Debug)]
 pub struct Look {
-    /// What was asked.
+    /// The request.
     pub request: Arc<Request>,
-    /// What was answered.
+    /// The answer.
     pub answer: Arc<Answer>,
-    /// The effects that came before, by operation: those that had been answered when this was asked, and its own.
+    /// The effects that came before, by operation: those that had been answered when this was sent, and its own.
     pub effects_before: Vec<usize>,
-    /// The looks that had been answered when this was asked, by their place in the list.
+    /// The looks that had been answered when this was sent, by their position in the list.
     pub looks_before: Vec<usize>,
 }
 
@@ -441,7 +440,7 @@ impl Look {
             (Request::Log, Answer::Log(seen)) => state.log == *seen,
             (Request::Change(_), Answer::Changed { view, replayed: false }) => view.shows(record),
             (Request::Change(change), Answer::Changed { view, replayed: true }) => match state.judge(change)? {
-                Verdict::Replay(used) => view.tells(used.transition) && view.shows(record),
+                Verdict::Replay(used) => view.has_statuses_of(used.transition) && view.shows(record),
                 _ => false,
             },
             (Request::Change(change), Answer::Refused { status, code, detail }) => match state.judge(change)? {
@@ -455,7 +454,7 @@ impl Look {
     }
 
     /// Whether no later state can fit: versions only rise, and the log only grows at its end. The log that is read last
-    /// leaves little choice among the changes of status whose answers were lost.
+    /// leaves little choice among the changes of status without an answer.
     fn missed(&self, state: &State) -> bool {
         let version = state.record.as_ref().map_or(0, |record| record.version);
         match self.answer.as_ref() {
@@ -470,15 +469,15 @@ impl Look {
 /// One step of the search: a request that may change something.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Tells the operations of a history apart.
+    /// The index of the operation in the history.
     pub operation: usize,
-    /// What was asked.
+    /// The request.
     pub request: Arc<Request>,
-    /// What was answered.
+    /// The answer.
     pub answer: Arc<Answer>,
     /// All looks of the history, by their invocations.
     pub looks: Arc<Vec<Look>>,
-    /// The looks that had been answered when this was asked.
+    /// The looks that had been answered when this was sent.
     pub looks_before: Vec<usize>,
 }
 
@@ -495,10 +494,10 @@ impl Step {
             }
             (Request::End, _) => State { ended: true, ..state.clone() },
             (Request::Change(change), Answer::Changed { view, replayed: false }) => match state.judge(change)? {
-                Verdict::Apply(next, transition) if view.tells(transition) => *next,
+                Verdict::Apply(next, transition) if view.has_statuses_of(transition) => *next,
                 _ => return None,
             },
-            // Where it has no effect it may as well have come after the end: one place for "never" is enough.
+            // A request without an effect may as well have come after the end: one position for "never" is enough.
             (Request::Change(_), Answer::Unknown) if state.ended => return Some(state.clone()),
             (Request::Change(change), Answer::Unknown) => match state.judge(change)? {
                 Verdict::Apply(next, _) => *next,

@@ -1,4 +1,4 @@
-//! Whether the checker can fail: histories with a violation planted in them, each beside its twin without.
+//! Whether the checker can fail: histories with a planted violation, each beside the same history without it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::check::{History, Operation};
 use crate::model::{Answer, Change, Record, Request, Route, State, Transition, View};
 
-/// A history that is written by hand, and the execution as the contract would have it.
+/// A history that is written by hand, and the state of the execution by the contract.
 struct Script {
     state: State,
     history: History,
@@ -33,29 +33,29 @@ fn refused(status: u16, code: &str, detail: &str) -> Answer {
     Answer::Refused { status, code: code.to_owned(), detail: detail.to_owned() }
 }
 
-fn lost(from: Status, to: &str) -> Answer {
+fn refused_transition(from: Status, to: &str) -> Answer {
     refused(400, "INVALID_STATUS_TRANSITION", &format!("The status cannot change from {from} to {to}: "))
 }
 
 impl Script {
-    /// An execution with two retries, brought to `running`: version 2.
+    /// An execution with two retries in `running`: version 2.
     fn running() -> Self {
         let state = State::new(2);
         let mut script = Self { state, history: History::default(), moment: 0 };
         let created = script.due(&Request::Create);
         script.record(Request::Create, created);
-        script.tell(change(json!({ "status": "running" })));
+        script.perform(change(json!({ "status": "running" })));
         script
     }
 
-    /// What the contract answers; the execution goes on accordingly.
+    /// The answer of the contract. The execution changes accordingly.
     fn due(&mut self, request: &Request) -> Answer {
         let (answer, next) = self.state.answer(request).expect("the contract has an answer");
         self.state = next;
         answer
     }
 
-    /// A request that begins now. Its answer comes when [`Script::back`] says so; until then nobody knows it.
+    /// A request that begins now. Its answer is unknown until [`Script::back`] sets it.
     fn out(&mut self, request: Request) -> usize {
         self.history.operations.push(Operation {
             worker: self.history.operations.len(),
@@ -84,8 +84,8 @@ impl Script {
         self.back(operation, answer);
     }
 
-    /// A change, answered as the contract says.
-    fn tell(&mut self, change: Change) -> Answer {
+    /// A change that is answered by the contract.
+    fn perform(&mut self, change: Change) -> Answer {
         let request = Request::Change(change);
         let answer = self.due(&request);
         self.record(request, answer.clone());
@@ -100,7 +100,7 @@ impl Script {
         }
     }
 
-    /// The record as it should be now.
+    /// The record as the contract has it now.
     fn now(&mut self) -> Record {
         match self.due(&Request::Read) {
             Answer::Record(record) => record,
@@ -122,18 +122,18 @@ impl Script {
 #[test]
 fn a_history_as_the_contract_has_it_is_allowed() {
     let mut script = Script::running();
-    script.tell(keyed(json!({ "metadata": { "n": 1 } })));
-    script.tell(keyed(json!({ "metadata": { "n": 1 } })));
-    script.tell(keyed(json!({ "metadata": { "n": 2 } })));
-    script.tell(Change { if_match: Some(2), ..change(json!({ "tokens_used": 1 })) });
+    script.perform(keyed(json!({ "metadata": { "n": 1 } })));
+    script.perform(keyed(json!({ "metadata": { "n": 1 } })));
+    script.perform(keyed(json!({ "metadata": { "n": 2 } })));
+    script.perform(Change { if_match: Some(2), ..change(json!({ "tokens_used": 1 })) });
     for status in ["retrying", "running", "running", "retrying", "queued", "running", "retrying"] {
-        script.tell(change(json!({ "status": status })));
+        script.perform(change(json!({ "status": status })));
     }
-    script.tell(change(json!({ "retry_count": 1 })));
-    script.tell(Change { key: Some("end".to_owned()), ..end("completed") });
-    script.tell(Change { key: Some("end".to_owned()), ..end("completed") });
-    script.tell(change(json!({ "final_output": {}, "tokens_used": 2 })));
-    script.tell(change(json!({ "tokens_used": 2 })));
+    script.perform(change(json!({ "retry_count": 1 })));
+    script.perform(Change { key: Some("end".to_owned()), ..end("completed") });
+    script.perform(Change { key: Some("end".to_owned()), ..end("completed") });
+    script.perform(change(json!({ "final_output": {}, "tokens_used": 2 })));
+    script.perform(change(json!({ "tokens_used": 2 })));
     script.look();
     script.allowed();
 }
@@ -143,13 +143,13 @@ fn a_refused_write_that_took_effect_is_rejected() {
     let refusal = || refused(412, "PRECONDITION_FAILED", "which is \"3\"");
     let stale = Change { if_match: Some(2), ..change(json!({ "tokens_used": 2 })) };
     let mut script = Script::running();
-    script.tell(change(json!({ "tokens_used": 1 })));
+    script.perform(change(json!({ "tokens_used": 1 })));
     script.record(Request::Change(stale.clone()), refusal());
     script.look();
     script.allowed();
 
     let mut script = Script::running();
-    script.tell(change(json!({ "tokens_used": 1 })));
+    script.perform(change(json!({ "tokens_used": 1 })));
     script.record(Request::Change(stale), refusal());
     script.due(&Request::Change(change(json!({ "tokens_used": 2 }))));
     script.look();
@@ -158,11 +158,11 @@ fn a_refused_write_that_took_effect_is_rejected() {
 
 #[test]
 fn a_transition_that_was_refused_by_its_own_effect_is_rejected() {
-    // The answer of the first attempt was lost, and the second one met what the first one had done.
+    // The first attempt was applied and its answer lost; the effect of the first refused the second.
     let completed = Request::Change(change(json!({ "status": "completed" })));
     let mut script = Script::running();
     script.due(&completed);
-    script.record(completed, lost(Status::Completed, "completed"));
+    script.record(completed, refused_transition(Status::Completed, "completed"));
     script.look();
     script.rejected();
 }
@@ -188,11 +188,11 @@ fn a_write_without_an_answer_may_take_effect_late_and_only_once() {
     let mut script = Script::running();
     script.record(write.clone(), Answer::Unknown);
     script.look();
-    script.tell(change(json!({ "metadata": { "n": 2 } })));
+    script.perform(change(json!({ "metadata": { "n": 2 } })));
     script.due(&write);
     script.look();
     script.allowed();
-    script.tell(change(json!({ "metadata": { "n": 3 } })));
+    script.perform(change(json!({ "metadata": { "n": 3 } })));
     script.due(&write);
     script.look();
     script.rejected();
@@ -202,13 +202,13 @@ fn a_write_without_an_answer_may_take_effect_late_and_only_once() {
 fn a_field_write_that_was_applied_twice_is_rejected() {
     let ours = keyed(json!({ "metadata": { "by": "us" } }));
     let mut script = Script::running();
-    script.tell(ours.clone());
-    script.tell(change(json!({ "metadata": { "by": "them" } })));
+    script.perform(ours.clone());
+    script.perform(change(json!({ "metadata": { "by": "them" } })));
     // A repeat shows theirs...
-    script.tell(ours.clone());
+    script.perform(ours.clone());
     script.look();
     script.allowed();
-    // ...and must not bring ours back.
+    // ...and must not write ours again.
     script.due(&Request::Change(Change { key: None, ..ours }));
     script.look();
     script.rejected();
@@ -218,7 +218,7 @@ fn a_field_write_that_was_applied_twice_is_rejected() {
 fn a_repeat_that_was_done_again_is_rejected() {
     let ours = keyed(json!({ "metadata": { "by": "us" } }));
     let mut script = Script::running();
-    script.tell(ours.clone());
+    script.perform(ours.clone());
     let again = script.due(&Request::Change(Change { key: None, ..ours.clone() }));
     script.record(Request::Change(ours), again);
     script.rejected();
@@ -242,7 +242,7 @@ fn a_transition_that_the_table_does_not_allow_is_rejected() {
 fn a_retry_more_than_there_are_is_rejected() {
     let mut script = Script::running();
     for status in ["retrying", "running", "retrying", "running"] {
-        script.tell(change(json!({ "status": status })));
+        script.perform(change(json!({ "status": status })));
     }
     script.allowed();
     let mut record = script.now();
@@ -256,7 +256,7 @@ fn a_retry_more_than_there_are_is_rejected() {
 fn a_write_after_the_end_that_changes_the_result_is_rejected() {
     for (field, allowed) in [("tokens_used", true), ("final_output", false)] {
         let mut script = Script::running();
-        script.tell(end("failed"));
+        script.perform(end("failed"));
         let mut record = script.now();
         record.version += 1;
         let value = if field == "tokens_used" { json!(1) } else { json!({ "n": 1 }) };
@@ -273,7 +273,7 @@ fn a_stale_read_is_rejected() {
     let mut script = Script::running();
     let before = script.now();
     let read = script.out(Request::Read);
-    script.tell(change(json!({ "tokens_used": 1 })));
+    script.perform(change(json!({ "tokens_used": 1 })));
     // While it overlaps the write it may show either.
     script.back(read, Answer::Record(before.clone()));
     script.allowed();
@@ -285,7 +285,7 @@ fn a_stale_read_is_rejected() {
 fn a_log_without_its_last_transition_is_rejected() {
     let mut script = Script::running();
     let before = script.due(&Request::Log);
-    script.tell(change(json!({ "status": "interrupted" })));
+    script.perform(change(json!({ "status": "interrupted" })));
     script.allowed();
     script.record(Request::Log, before);
     script.rejected();
@@ -303,12 +303,12 @@ fn a_log_that_names_another_writer_is_rejected() {
 }
 
 #[test]
-fn a_loser_that_is_told_the_wrong_status_is_rejected() {
-    for (told, allowed) in [(Status::Completed, true), (Status::Running, false), (Status::Failed, false)] {
+fn a_loser_that_is_answered_with_the_wrong_status_is_rejected() {
+    for (named, allowed) in [(Status::Completed, true), (Status::Running, false), (Status::Failed, false)] {
         let mut script = Script::running();
         let loser = script.out(Request::Change(change(json!({ "status": "cancelled" }))));
-        script.tell(change(json!({ "status": "completed" })));
-        script.back(loser, lost(told, "cancelled"));
+        script.perform(change(json!({ "status": "completed" })));
+        script.back(loser, refused_transition(named, "cancelled"));
         script.look();
         if allowed { script.allowed() } else { script.rejected() }
     }
@@ -318,7 +318,7 @@ fn a_loser_that_is_told_the_wrong_status_is_rejected() {
 fn two_winners_are_rejected() {
     let mut script = Script::running();
     let other = script.out(Request::Change(end("failed")));
-    let answer = script.tell(end("completed"));
+    let answer = script.perform(end("completed"));
     let Answer::Changed { view: View::Statuses { previous, version, .. }, replayed } = answer else {
         panic!("no success: {answer:?}")
     };
@@ -330,7 +330,7 @@ fn two_winners_are_rejected() {
 #[test]
 fn a_repeat_with_another_body_that_is_accepted_is_rejected() {
     let mut script = Script::running();
-    script.tell(keyed(json!({ "tokens_used": 1 })));
+    script.perform(keyed(json!({ "tokens_used": 1 })));
     let other = Request::Change(keyed(json!({ "tokens_used": 2 })));
     let fresh = script.due(&Request::Change(change(json!({ "tokens_used": 2 }))));
     script.record(other, fresh);
@@ -338,7 +338,7 @@ fn a_repeat_with_another_body_that_is_accepted_is_rejected() {
 
     // Nor may it pass for the first one.
     let mut script = Script::running();
-    script.tell(keyed(json!({ "tokens_used": 1 })));
+    script.perform(keyed(json!({ "tokens_used": 1 })));
     let view = View::Record(script.now());
     let other = Request::Change(keyed(json!({ "tokens_used": 2 })));
     script.record(other, Answer::Changed { view, replayed: true });
@@ -346,12 +346,12 @@ fn a_repeat_with_another_body_that_is_accepted_is_rejected() {
 }
 
 #[test]
-fn a_repeat_that_tells_another_previous_status_is_rejected() {
-    for (told, allowed) in [(Status::Running, true), (Status::Interrupted, false)] {
+fn a_repeat_that_reports_another_previous_status_is_rejected() {
+    for (named, allowed) in [(Status::Running, true), (Status::Interrupted, false)] {
         let mut script = Script::running();
         let failed = Change { key: Some("key".to_owned()), ..end("failed") };
-        script.tell(failed.clone());
-        let view = View::Statuses { previous: told, current: Status::Failed, version: 3 };
+        script.perform(failed.clone());
+        let view = View::Statuses { previous: named, current: Status::Failed, version: 3 };
         script.record(Request::Change(failed), Answer::Changed { view, replayed: true });
         if allowed { script.allowed() } else { script.rejected() }
     }
@@ -373,7 +373,7 @@ fn a_success_may_show_what_came_after_it_and_never_what_came_before() {
     let write = Request::Change(change(json!({ "tokens_used": 1 })));
     let ours = script.out(write.clone());
     script.due(&write);
-    script.tell(change(json!({ "metadata": { "n": 1 } })));
+    script.perform(change(json!({ "metadata": { "n": 1 } })));
     let view = View::Record(script.now());
     script.back(ours, Answer::Changed { view, replayed: false });
     script.look();
@@ -386,7 +386,7 @@ fn a_success_may_show_what_came_after_it_and_never_what_came_before() {
 fn a_version_that_stays_the_same_or_skips_one_is_rejected() {
     for (version, allowed) in [(2, false), (3, true), (4, false)] {
         let mut script = Script::running();
-        script.tell(change(json!({ "tokens_used": 1 })));
+        script.perform(change(json!({ "tokens_used": 1 })));
         let mut record = script.now();
         record.version = version;
         script.record(Request::Read, Answer::Record(record));

@@ -1,5 +1,5 @@
-//! Runs histories: real HTTP requests at the running service, with a proxy between it and its DynamoDB that does what
-//! the seed says.
+//! Runs histories: real HTTP requests to the running service, with a proxy between it and its DynamoDB that injects the
+//! faults of the seed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,20 +18,20 @@ use crate::check::{History, Operation};
 use crate::model::{Answer, Change, Record, Request, Route, Transition, View};
 use crate::workload::{Plan, Worker, Workload};
 
-/// How long one attempt of the store may take here. In production it is 1.2 s; what matters is only that what is late is
-/// later than this, and a history shall not take a minute.
+/// How long one attempt of the store may take here. In production it is 1.2 s. It matters only that a late request is later
+/// than this, and a history must not take a minute.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long all attempts may take: in the proportion of production.
+/// How long all attempts may take, in the same proportion as in production.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// How often a request with a key is repeated until its sender is told.
+/// How often a request with a key is repeated while its outcome is unknown.
 const REPEATS: usize = 12;
 
-/// The API keys of the workers, by turns, and the ids under which the log shows them.
+/// The API keys that the workers use in turns, and their ids in the transition log.
 const KEYS: [(&str, &str); 2] = [("test-key", "local-1"), ("second-key", "local-5")];
 
-/// How the store of these tests calls DynamoDB.
+/// The timeouts with which the store of these tests calls DynamoDB.
 pub fn tune(config: Builder) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(ATTEMPT_TIMEOUT)
@@ -41,7 +41,7 @@ pub fn tune(config: Builder) -> Builder {
     config.timeout_config(timeouts)
 }
 
-/// A history under way.
+/// A history while it runs.
 struct Run<'a> {
     api: &'a Api,
     id: String,
@@ -75,7 +75,7 @@ pub async fn run(api: &Api, seed: u64) -> History {
 
     api.proxy.disturb(&item, Disturbance { seed, odds: workload.odds, attempt_timeout: ATTEMPT_TIMEOUT });
     join_all(workload.workers.iter().enumerate().map(|(number, worker)| run.work(number + 1, worker))).await;
-    // Whatever was held back is applied before the last look: nothing may come after a history has been judged.
+    // Requests that were held back are applied before the last look: nothing may change after the history is checked.
     api.proxy.settle(&item).await;
     run.send(0, Request::Read, None).await;
     run.send(0, Request::Log, None).await;
@@ -85,7 +85,7 @@ pub async fn run(api: &Api, seed: u64) -> History {
     History { operations }
 }
 
-/// Makes the execution. Its own requests are not disturbed, but on a busy machine one may take too long.
+/// Creates the execution. Its requests meet no faults, but on a busy machine one may take too long.
 async fn create(api: &Api, body: &Value, seed: u64) -> Value {
     let key = format!("{seed:x}-{}", uuid::Uuid::new_v4());
     for _ in 0..REPEATS {
@@ -95,7 +95,7 @@ async fn create(api: &Api, body: &Value, seed: u64) -> Value {
             return answer.body["execution"].clone();
         }
     }
-    panic!("no execution can be made");
+    panic!("no execution can be created");
 }
 
 impl Run<'_> {
@@ -125,17 +125,17 @@ impl Run<'_> {
             for _ in 0..REPEATS {
                 let answer = self.send(worker, Request::Change(change.clone()), patience.take()).await;
                 answer.remember(&mut version);
-                // Without a key a repeat would be another change. Whoever has none lives with not knowing.
-                let told = !matches!(*answer.0, Answer::Unknown | Answer::Unavailable);
-                if told || change.key.is_none() {
+                // Without a key a repeat would be another change, so the outcome stays unknown.
+                let answered = !matches!(*answer.0, Answer::Unknown | Answer::Unavailable);
+                if answered || change.key.is_none() {
                     break;
                 }
             }
         }
     }
 
-    /// Sends a request and records what came of it.
-    async fn send(&self, worker: usize, request: Request, patience: Option<Duration>) -> Told {
+    /// Sends a request and records its answer.
+    async fn send(&self, worker: usize, request: Request, patience: Option<Duration>) -> Received {
         let (method, path) = match &request {
             Request::Log => (Method::GET, format!("/executions/{}/transitions", self.id)),
             Request::Change(Change { route: Route::UpdateStatus, .. }) => {
@@ -174,14 +174,14 @@ impl Run<'_> {
             returned,
             time: (from, to),
         });
-        Told(answer)
+        Received(answer)
     }
 }
 
-/// What a worker was told.
-struct Told(Arc<Answer>);
+/// The answer that a worker received.
+struct Received(Arc<Answer>);
 
-impl Told {
+impl Received {
     /// Keeps the version for the next If-Match.
     fn remember(&self, version: &mut i64) {
         *version = match self.0.as_ref() {
@@ -192,7 +192,7 @@ impl Told {
     }
 }
 
-/// Reads an answer; what does not fit anywhere is [`Answer::Wrong`].
+/// Reads an answer. One that the contract does not have is [`Answer::Wrong`].
 fn read(request: &Request, answer: &tests::Answer) -> Answer {
     let body = &answer.body;
     let version = || answer.header("etag")?.strip_prefix('"')?.strip_suffix('"')?.parse().ok();

@@ -1,4 +1,4 @@
-//! What the workers of a history do: decided by its seed alone, before the first request is sent.
+//! The requests of the workers of a history. The seed alone decides them, before the first is sent.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tests::seeded::{Kind, Odds, Random};
 
 use crate::model::Route;
 
-/// What a worker does next.
+/// The next request of a worker.
 #[derive(Debug, Clone)]
 pub enum Plan {
     /// Get execution.
@@ -22,9 +22,9 @@ pub enum Plan {
         body: Value,
         /// The Idempotency-Key.
         key: Option<String>,
-        /// Whether If-Match names the version that the worker saw last.
+        /// Whether If-Match names the last version that the worker received.
         if_match: bool,
-        /// After how long the worker stops waiting for an answer, if it ever does.
+        /// How long the worker waits for an answer, if not for ever.
         patience: Option<Duration>,
     },
 }
@@ -32,18 +32,18 @@ pub enum Plan {
 /// One worker's requests, each with the pause before it.
 pub type Worker = Vec<(Duration, Plan)>;
 
-/// A whole history, to be.
+/// The plan of a whole history.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    /// Of the execution.
+    /// The `max_retries` of the execution.
     pub max_retries: i64,
     /// Two to eight.
     pub workers: Vec<Worker>,
-    /// What the network does.
+    /// How likely each fault of the network is.
     pub odds: Odds,
 }
 
-/// Everyday trouble: a fifth of the requests.
+/// The usual faults: a fifth of the requests.
 const USUAL: [(Kind, u64); 11] = [
     (Kind::Slow, 60),
     (Kind::DropRequest, 15),
@@ -65,7 +65,7 @@ impl Workload {
         let max_retries = numbers.weighted(&[(0, 1), (1, 2), (2, 2)]);
         let odds = odds(&mut numbers);
         let workers = 2 + numbers.below(7);
-        // Few workers do more each: the longer a history, the more there is to remember.
+        // Few workers send more requests each. The longer a history, the more the checker has to remember.
         let most = if workers <= 4 { 7 } else { 4 };
         let mut keyed = Vec::new();
         let workers = (0..workers)
@@ -111,7 +111,7 @@ fn plan(numbers: &mut Random, keyed: &mut Vec<Keyed>) -> Plan {
             change(numbers, route, body, Some(key))
         }
         24..=27 if !keyed.is_empty() => {
-            // Another body under a key that somebody used for something else.
+            // Another body with a key that an earlier request has used.
             let (route, _, key) = earlier(numbers, keyed);
             let body = body(numbers, route);
             change(numbers, route, body, Some(key))
@@ -165,7 +165,7 @@ fn body(numbers: &mut Random, route: Route) -> Value {
         ]);
         put("status", json!(status));
     }
-    // A change of status carries a field in half the cases, one of fields one or two; a few have nothing in them.
+    // A change of status has a field in half the cases, a change of fields one or two; a few have none.
     let fields = if change_status { numbers.below(2) } else { numbers.weighted(&[(0, 1), (1, 8), (2, 5)]) };
     for _ in 0..fields {
         match numbers.below(12) {
