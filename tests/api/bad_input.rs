@@ -1,4 +1,4 @@
-//! Whatever is wrong with a request is said, all of it at once, as a 4xx; and nothing of it is stored.
+//! A request is answered with all of its validation errors at once, as a 4xx, and nothing of it is stored.
 
 mod bodies;
 mod fields;
@@ -25,7 +25,7 @@ use Operation::{Execute, Update, UpdateStatus};
 
 const OPERATIONS: [Operation; 3] = [Execute, Update, UpdateStatus];
 
-/// The fields that hold objects of the caller's own, each with its name in the record.
+/// The fields that take any object, each with its name in the record.
 const OBJECTS: [(Operation, &str, &str); 8] = [
     (Execute, "trigger_data", "trigger_data"),
     (Execute, "variables", "variables"),
@@ -47,7 +47,7 @@ impl Operation {
         }
     }
 
-    /// A body that is accepted, with `members` (as JSON text, or none) besides.
+    /// A body that is accepted, with additional `members` (as JSON text, may be empty).
     fn body(self, members: &str) -> String {
         let required = match self {
             Execute => r#""flow_id":"demo","trigger_type":"test""#,
@@ -59,12 +59,12 @@ impl Operation {
     }
 }
 
-/// The service with one running execution, at which bad requests are thrown.
+/// The service with one running execution, which the bad requests name.
 struct World {
     api: Api,
     id: String,
     before: Value,
-    made: AtomicU64,
+    created: AtomicU64,
 }
 
 impl World {
@@ -72,7 +72,7 @@ impl World {
         let api = Api::start().await;
         let id = running(&api).await;
         let before = state(&api, &id).await;
-        Self { api, id, before, made: AtomicU64::new(1) }
+        Self { api, id, before, created: AtomicU64::new(1) }
     }
 
     /// A request of an operation, without a body yet.
@@ -85,23 +85,23 @@ impl World {
         self.call(operation).header("content-type", "application/json").body(body.into()).send().await
     }
 
-    /// Sends a body and ends the test unless it is refused for exactly these problems, in any order.
-    async fn assert_refused(&self, operation: Operation, body: &str, problems: &[String]) -> Answer {
+    /// Sends a body and ends the test unless it is refused with exactly these validation errors, in any order.
+    async fn assert_refused(&self, operation: Operation, body: &str, errors: &[String]) -> Answer {
         let answer = readable(self.send(operation, body).await);
         let shown: String = body.chars().take(300).collect();
         assert_eq!(answer.status.as_u16(), 422, "{operation:?} {shown}: {}", answer.text);
-        let (mut found, mut expected) = (answer.problems(), problems.to_vec());
+        let (mut found, mut expected) = (answer.validation_errors(), errors.to_vec());
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected, "{operation:?} {shown}");
         answer
     }
 
-    /// Lets an operation succeed on an execution of its own; the record afterwards, as GET shows it.
+    /// Lets an operation succeed on a new execution. The record afterwards, as GET shows it.
     async fn accepted(&self, operation: Operation, members: &str) -> Answer {
         let body = operation.body(members);
         let shown: String = body.chars().take(300).collect();
-        self.made.fetch_add(1, Ordering::Relaxed);
+        self.created.fetch_add(1, Ordering::Relaxed);
         let id = if operation == Execute { String::new() } else { running(&self.api).await };
         let call = call(&self.api, operation, &id).header("content-type", "application/json");
         let answer = call.body(body).send().await;
@@ -112,11 +112,11 @@ impl World {
         record
     }
 
-    /// Ends the test unless the execution is as it was at the start, and there are no others than the accepted ones.
+    /// Ends the test unless the execution is as it was at the start, and no other execution exists but the accepted ones.
     async fn assert_untouched(&self) {
         assert_eq!(state(&self.api, &self.id).await, self.before);
         let list = self.api.get("/flows/executions?page_size=1").await;
-        assert_eq!(list.assert_status(200).body["total_count"], self.made.load(Ordering::Relaxed));
+        assert_eq!(list.assert_status(200).body["total_count"], self.created.load(Ordering::Relaxed));
     }
 }
 
@@ -128,7 +128,7 @@ fn call(api: &Api, operation: Operation, id: &str) -> Call {
     }
 }
 
-/// A running execution with as many retries as there can be.
+/// A running execution with the most retries that are allowed.
 async fn running(api: &Api) -> String {
     let body = json!({ "flow_id": "demo", "trigger_type": "test", "retry_config": { "max_retries": 100 } });
     let id = text(&api.execute(&body).await["id"]);
@@ -136,7 +136,7 @@ async fn running(api: &Api) -> String {
     id
 }
 
-/// All that a request could have changed of an execution: the record with its version, and its transitions.
+/// Everything of an execution that a request could change: the record with its version, and its transitions.
 async fn state(api: &Api, id: &str) -> Value {
     let record = api.get(&format!("/flows/executions/{id}")).await;
     let transitions = api.get(&format!("/executions/{id}/transitions")).await;
@@ -155,12 +155,13 @@ fn member(path: &str, value: &str) -> String {
     }
 }
 
-/// `text` with blanks after it, up to so many bytes.
+/// `text` with blanks after it, up to this many bytes.
 fn padded(text: &str, bytes: usize) -> String {
     text.to_owned() + &" ".repeat(bytes - text.len())
 }
 
-/// The answer, also where it echoes a number that no double can hold: `serde_json` refuses to read that.
+/// The answer with its body as JSON, also if it echoes a number that no double can represent: `serde_json` refuses to read
+/// that.
 fn readable(mut answer: Answer) -> Answer {
     if answer.body.is_null() {
         let tamed =

@@ -1,6 +1,6 @@
-//! Texts that a caller sends, keys and the table's name are planted everywhere, in requests and in what DynamoDB says;
-//! then all that the service logged, at the most that it can be made to log, and every error that it answered are searched
-//! for them. `logs.rs` says what a line looks like; `local/tests/canaries.rs` is about the development server's own log.
+//! Canaries, keys and the table's name are planted in every place of requests and of DynamoDB's answers. Then the whole log
+//! of the service, at its most verbose level, and every error that it answered are searched for them. `logs.rs` checks what a
+//! line contains; `local/tests/canaries.rs` checks the development server's own log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -39,21 +39,21 @@ impl Write for Lines {
     }
 }
 
-/// In the place of an operation, for the requests whose faults strike the authorizer.
+/// The name of a request whose faults meet the authorizer.
 const AUTHORIZER: &str = "authorizer";
 
-/// The service, the keys that it knows, and what came of the requests so far.
+/// The service, its keys, and the answers so far.
 struct Search {
     api: Api,
     /// A key in the table: the authorizer looks for it.
     key: ApiKey,
-    /// How many answers of each status every operation gave.
+    /// How many answers of each status each operation gave.
     met: BTreeMap<&'static str, BTreeMap<u16, usize>>,
 }
 
 impl Search {
-    /// What nobody may see: the key that only the table knows, by its secret part, the one that is known without it, and the
-    /// table.
+    /// What no answer and no log line may show: the secret part of the key in the table, the key of the configuration, and the
+    /// table's name.
     fn inside(&self) -> [&str; 3] {
         [&self.key.reveal()["ratchet_".len() + 17..], KEY, self.api.table()]
     }
@@ -85,12 +85,12 @@ impl Search {
         assert_eq!(status, planted.status, "{planted:?}");
     }
 
-    /// A new execution that runs, made past what is searched.
+    /// A new execution that runs, created by requests without canaries.
     async fn running(&self) -> String {
         self.api.execution_in("running").await
     }
 
-    /// Lets what is planned and did not happen yet happen to requests that nobody minds.
+    /// Uses up the planned faults that are left on requests whose answers are not checked.
     async fn drain(&mut self) {
         while self.api.proxy.left() > 0 {
             let get = &accepted("00000000-0000-4000-8000-000000000000")[0];
@@ -99,16 +99,16 @@ impl Search {
     }
 }
 
-/// A refusal in DynamoDB's form, whose message names what real ones name.
+/// A refusal in DynamoDB's form, whose message names the same things as real ones.
 fn refusal(status: u16, code: &str, message: &str) -> Fault {
     let code = format!("com.amazonaws.dynamodb.v20120810#{code}");
     Fault::Answer(status, serde_json::json!({ "__type": code, "message": message }).to_string())
 }
 
-type MakeFault = Box<dyn Fn() -> Fault>;
+type FaultSource = Box<dyn Fn() -> Fault>;
 
-/// What DynamoDB and the network do to a request, by name.
-fn faults(table: &str) -> Vec<(&'static str, MakeFault)> {
+/// The faults of DynamoDB and the network, by name.
+fn faults(table: &str) -> Vec<(&'static str, FaultSource)> {
     let arn = format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{table}");
     let denied =
         format!("User: {CANARY} is not authorized to perform: dynamodb:GetItem on resource: {arn} because {CANARY}");
@@ -129,7 +129,7 @@ fn faults(table: &str) -> Vec<(&'static str, MakeFault)> {
         ("no table", Box::new(move || refusal(400, "ResourceNotFoundException", &missing))),
         ("invalid", Box::new(move || refusal(400, "ValidationException", &invalid))),
         ("unknown", Box::new(|| refusal(400, "CanaryException", CANARY))),
-        ("a page of somebody else", Box::new(move || Fault::Answer(502, page.clone()))),
+        ("a page of another server", Box::new(move || Fault::Answer(502, page.clone()))),
         ("a damaged item", Box::new(move || Fault::Answer(200, item.clone()))),
         ("no JSON", Box::new(move || Fault::Answer(200, broken.clone()))),
         ("request lost", Box::new(|| Fault::DropRequest)),
@@ -164,13 +164,13 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
         for planted in accepted(&id) {
             search.expect(&planted, key).await;
         }
-        // The repeat of the last: nothing is said of the first one but that it was.
+        // A replay of the last one: the answer says of the first only that it was applied.
         search.expect(&accepted(&id)[5], key).await;
         for planted in refused(&id) {
             search.expect(&planted, key).await;
         }
     }
-    // Keys that are none, that nobody has, and that may not.
+    // Malformed keys, keys that do not exist, and keys without the scope.
     let stranger = ApiKey::generate().expect("random numbers");
     let id = search.running().await;
     for planted in std::iter::once(execute(7)).chain(accepted(&id)) {
@@ -186,7 +186,7 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
         let id = search.running().await;
         let number = search.met.len();
         for planted in std::iter::once(execute(100 + number)).chain(accepted(&id)) {
-            // Enough for every attempt at each of the requests that it makes.
+            // Enough for every attempt of each of the requests that it sends to DynamoDB.
             let count = if planted.name == "list_executions" { 40 } else { 6 };
             search.api.proxy.plan((0..count).map(|_| fault()));
             let status = search.send(&planted, KEY).await;
@@ -217,7 +217,7 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
         assert!(logged(&format!("\"{operation}\"")) > 10, "{operation} is not in the log");
     }
     assert!(logged("\"ERROR\"") > 10 && logged("\"WARN\"") > 10, "the faults are not in the log");
-    // By the public part of a key lines are told apart; it is no secret.
+    // The public part of a key tells whose a line is. It is not a secret.
     assert!(logged(search.key.id().as_str()) > 10);
     let secret = &stranger.reveal()["ratchet_".len() + 17..];
     for planted in search.inside().into_iter().chain([CANARY, secret]) {

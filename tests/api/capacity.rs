@@ -1,4 +1,4 @@
-//! What writes cost, by DynamoDB's own account.
+//! The capacity units that writes consume, as DynamoDB reports them.
 
 use serde_json::json;
 use tests::Api;

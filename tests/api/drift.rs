@@ -1,4 +1,5 @@
-//! What is said in several places stays the same: functions, routes, `template.yaml`, events and `openapi/openapi.json`.
+//! What several places state is the same in all of them: functions, routes, `template.yaml`, events and
+//! `openapi/openapi.json`.
 
 mod schemas;
 
@@ -26,7 +27,7 @@ const TABLE_IN_USE: &str = "${AWS::StackName}-${Table}";
 /// The stream of the stack's table, in `template.yaml`.
 const TABLE_STREAM: &str = "ExecutionsTable.StreamArn";
 
-/// What Lambda does in a function's name to read a stream, and asks for before it begins.
+/// The actions that Lambda uses on behalf of a function to read a stream. It checks for them before it begins.
 const READ_STREAM: [&str; 4] =
     ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"];
 
@@ -90,7 +91,7 @@ fn every_place_gives_an_operation_the_same_route() {
         let Kind::Http { method, path } = &function.kind else { continue };
         assert_eq!(Some(&format!("{method} {path}")), routes.get(&name), "{name} in template.yaml");
         let properties = &function.event()["Properties"];
-        // An event that names no API makes SAM add another one, without the authorizer.
+        // For an event that names no API, SAM adds another API, without the authorizer.
         assert_eq!(scalar(&properties["ApiId"]), "Api", "{name}");
         assert!(properties["Auth"].is_null(), "{name} goes past the authorizer");
     }
@@ -106,7 +107,7 @@ fn a_stream_function_reads_the_changes_of_the_table() {
 }
 
 #[test]
-fn the_openapi_document_is_the_one_that_the_types_make() {
+fn the_openapi_document_is_the_one_that_the_types_generate() {
     let committed = openapi_text();
     // Not assert_eq: it would print both.
     assert!(committed.trim_end() == local::openapi::document().trim_end(), "openapi/openapi.json is old: {GENERATE}");
@@ -170,7 +171,8 @@ fn the_table_survives_mistakes() {
         assert_eq!(on.as_bool(), Some(true), "{properties:?}");
     }
     assert_eq!(scalar(&properties["StreamSpecification"]["StreamViewType"]), "NEW_AND_OLD_IMAGES");
-    // A name that follows from the stack's, so that a stack made again does not start over with an empty table.
+    // The name follows from the stack's name, so that a stack that is created again finds its table and does not begin with an
+    // empty one.
     assert_eq!(scalar(&properties["TableName"]), "${AWS::StackName}-executions");
 }
 
@@ -189,7 +191,7 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
         let timeout = timeout(&function);
         assert!(timeout > OPERATION_TIMEOUT, "{name} must see the end of a request to DynamoDB");
         if matches!(function.kind, Kind::Http { .. }) {
-            // Two requests one after the other, as execute flow sends them; and API Gateway waits 30 s for all of it.
+            // Execute flow sends two requests one after the other. API Gateway waits 30 s for the whole invocation.
             assert!(timeout > 2 * OPERATION_TIMEOUT, "{name}");
             assert_eq!(timeout, FUNCTION_TIMEOUT, "{name}: in template.yaml and in local/src/gateway.rs");
             assert!(timeout + authorizer < Duration::from_secs(30), "{name}");
@@ -199,7 +201,7 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
     }
 }
 
-/// The elements of a list, or the one value that stands for a list of itself.
+/// The elements of a list, or a single value as a list.
 fn one_or_more(value: &Yaml) -> Vec<Yaml> {
     value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
 }
@@ -208,8 +210,8 @@ fn texts(value: &Yaml) -> Vec<String> {
     one_or_more(value).iter().map(scalar).collect()
 }
 
-/// What a function may do to the table, as DynamoDB's names of operations. Whatever else its role allows must be its own
-/// log and traces, and for a stream function to read the table's stream.
+/// The DynamoDB operations on the table that a function's role allows. The role must not allow anything else but the
+/// function's own log and traces, and for a stream function reading the table's stream.
 fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let name = pascal_case(function);
     let Function { kind, properties, .. } = &template::functions(template)[function];
@@ -230,7 +232,7 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
             assert_eq!(resources, [format!("{name}LogGroup.Arn")], "{function}");
             continue;
         }
-        // The names of streams are no secret, and IAM knows no resource for asking them.
+        // The names of streams are no secret, and IAM has no resource for listing them.
         if *kind == Kind::Stream && (resources == [TABLE_STREAM] || actions == ["dynamodb:ListStreams"]) {
             on_stream.extend(actions);
             continue;
@@ -278,7 +280,7 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
         assert_eq!(scalar(&log["LogGroupName"]), format!("/aws/lambda/${{AWS::StackName}}/{operation}"));
 
         assert_eq!(properties["AutoPublishAliasAllProperties"].as_bool(), Some(true), "{operation}");
-        // The parameters that a function's configuration depends on: SAM does not look at their values.
+        // The parameters that a function's configuration depends on. SAM does not compare their values.
         let version = scalar(&properties["VersionDescription"]);
         for parameter in ["Architecture", "DynamoDbEndpoint", "LogLevel", "Table"] {
             assert!(version.contains(&format!("${{{parameter}}}")), "{operation}: no new version for {parameter}");
@@ -304,7 +306,7 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
     );
     let permissions = resources(&template, "AWS::Lambda::Permission");
     let permission = &permissions["AuthorizerPermission"]["Properties"];
-    assert_eq!(scalar(&permission["FunctionName"]), format!("{id}.Alias"), "whom API Gateway may invoke");
+    assert_eq!(scalar(&permission["FunctionName"]), format!("{id}.Alias"), "the alias that API Gateway may invoke");
 }
 
 #[test]
@@ -317,13 +319,13 @@ fn every_alarm_is_sent_and_says_where_to_read_on() {
         assert_eq!(texts(&alarm["Properties"]["AlarmActions"]), ["AlarmTopic"], "{id}");
         assert!(scalar(&alarm["Properties"]["AlarmDescription"]).contains("docs/operations.md#"), "{id}");
     }
-    // These are named and not referenced, so that nothing else finds a misspelt one.
+    // These are named and not referenced, so that no other check finds a misspelt one.
     for name in texts(&template["Globals"]["Function"]["DeploymentPreference"]["Alarms"]) {
         assert!(names.contains(&name), "{name} ends deployments and is no alarm");
     }
 }
 
-/// The metrics of a widget, without their options: "." repeats what stands above it, and "..." all that comes before.
+/// The metrics of a widget, without their options: "." repeats the value above it, and "..." all values before.
 fn metrics(widget: &Value) -> Vec<Vec<String>> {
     let mut metrics: Vec<Vec<String>> = Vec::new();
     for row in widget["properties"]["metrics"].as_array().expect("metrics") {
@@ -386,6 +388,6 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     let authorizer = authorizer(&functions);
     assert_eq!(allowed(&template, &authorizer), api.watch.requests().into_iter().collect(), "{authorizer}");
     tried.insert(authorizer);
-    // A function of another kind is set to work here, too: nothing else compares its role with its requests.
+    // A function of another kind is invoked here, too: no other test compares its role with its requests.
     assert_eq!(tried, functions.into_keys().collect(), "the functions that were tried");
 }

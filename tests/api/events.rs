@@ -1,8 +1,8 @@
-//! `events/`: what API Gateway sends, one file per function and outcome, for `sam local invoke`. Here each goes through
-//! its function, so that none can rot. What each is answered, and after which others, is in `events/cases.json`.
+//! `events/`: sample events, one file per function and outcome, for `sam local invoke`. Here each is handed to its function,
+//! so that none becomes outdated. `events/cases.json` has the answer to each, and the events that must come before it.
 //!
-//! They tell one story. The id of an execution that is made with an Idempotency-Key follows from the key, so that
-//! `execute_flow.accepted` makes the very execution that the other events name: no event has to be rewritten to be used.
+//! The events fit together. The id of an execution that is created with an Idempotency-Key follows from the key, so that
+//! `execute_flow.accepted` creates the very execution that the other events name: no event has to be changed to be used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,7 +116,7 @@ fn every_function_has_an_event_that_succeeds_and_one_that_is_refused() {
         let statuses: Vec<u16> =
             cases().iter().filter(|case| function_of(&case.event) == function).map(|case| case.status).collect();
         assert!(statuses.iter().any(|status| *status < 300), "events/ has no success of {function}");
-        // A schedule and a stream have nobody to refuse.
+        // A schedule and a stream have no caller that could be refused.
         let has_caller = matches!(declared[&function].kind, Kind::Http { .. } | Kind::Authorizer);
         assert!(!has_caller || statuses.iter().any(|status| *status >= 400), "events/ has no refusal of {function}");
     }
@@ -130,7 +130,7 @@ fn every_event_is_one_that_api_gateway_could_send() {
         let kind = functions.get(function).map(|function| &function.kind);
         let kind = kind.unwrap_or_else(|| panic!("events/{name}.json is for no function"));
         if !matches!(kind, Kind::Http { .. } | Kind::Authorizer) {
-            // tests/api/template.rs looks at those of schedules and streams.
+            // tests/api/template.rs checks those of schedules and streams.
             continue;
         }
         let event: Value = serde_json::from_str(&event).expect("JSON");
@@ -141,17 +141,17 @@ fn every_event_is_one_that_api_gateway_could_send() {
             assert!(known, "{name}: {route_key} is no route");
             assert_eq!(event["identitySource"], json!([event["headers"]["x-api-key"]]), "{name}");
             let arn = text(&event["routeArn"]);
-            let place = format!("/$default/{}{}", text(&context["http"]["method"]), text(&event["rawPath"]));
-            assert!(arn.starts_with("arn:aws:execute-api:") && arn.ends_with(&place), "{name}: {arn}");
+            let suffix = format!("/$default/{}{}", text(&context["http"]["method"]), text(&event["rawPath"]));
+            assert!(arn.starts_with("arn:aws:execute-api:") && arn.ends_with(&suffix), "{name}: {arn}");
         } else {
             let route = Endpoint::named(function).unwrap_or_else(|| panic!("{function} has no route")).operation;
             assert_eq!(route_key, route.to_string(), "{name}");
-            let caller = context["authorizer"]["lambda"].as_object().expect("what the authorizer said");
+            let caller = context["authorizer"]["lambda"].as_object().expect("the context of the authorizer");
             assert_eq!(caller.keys().collect::<Vec<_>>(), ["key_id", "organization_id", "scopes"], "{name}");
             assert_eq!(event["headers"]["content-length"].is_string(), event["body"].is_string(), "{name}");
         }
 
-        // What stands in several places agrees.
+        // Members that repeat each other agree.
         let (method, pattern) = route_key.split_once(' ').expect("a method and a path");
         let id = event["pathParameters"]["execution_id"].as_str().unwrap_or_default();
         assert_eq!(event["rawPath"], pattern.replace("{execution_id}", id), "{name}");

@@ -15,7 +15,7 @@ fn smallest() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_smallest_request_makes_a_pending_execution_with_every_default() {
+async fn the_smallest_request_creates_a_pending_execution_with_every_default() {
     let api = Api::start().await;
     let answer = api.post(PATH, &smallest()).await;
     answer.assert_status(200);
@@ -123,7 +123,7 @@ async fn it_takes_two_requests_with_and_without_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_with_its_key_makes_no_second_execution_and_shows_the_first_as_it_stands() {
+async fn a_repeat_with_its_key_creates_no_second_execution_and_shows_the_first_as_it_is_now() {
     let api = Api::start().await;
     let call = || api.request(Method::POST, PATH).json(&smallest()).header("idempotency-key", "order-17");
     let first = call().send().await;
@@ -144,7 +144,7 @@ async fn a_repeat_with_its_key_makes_no_second_execution_and_shows_the_first_as_
         .send()
         .await;
     other.assert_error(422, "IDEMPOTENCY_KEY_REUSED");
-    // Another organization's key of the same text is another key.
+    // The same text as a key of another organization is another key.
     let elsewhere = api
         .with_key("other-key")
         .request(Method::POST, PATH)
@@ -156,7 +156,7 @@ async fn a_repeat_with_its_key_makes_no_second_execution_and_shows_the_first_as_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_repeats_make_one_execution() {
+async fn concurrent_repeats_create_one_execution() {
     let api = Api::start().await;
     let calls = (0..8).map(|_| api.request(Method::POST, PATH).json(&smallest()).header("idempotency-key", "k").send());
     let answers = join_all(calls).await;
@@ -169,7 +169,7 @@ async fn concurrent_repeats_make_one_execution() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_leaves_one_execution_and_a_success() {
+async fn a_write_in_doubt_leaves_one_execution_and_a_success() {
     let api = Api::start().await;
     for key in [None, Some("k")] {
         let mut call = api.request(Method::POST, PATH).json(&smallest());
@@ -179,7 +179,7 @@ async fn a_lost_answer_leaves_one_execution_and_a_success() {
         // The counter's request passes; the put is applied and its answer lost.
         api.proxy.plan([Fault::Pass, Fault::drop_answer()]);
         let answer = call.send().await;
-        // It is this request's own execution, so that it is no repeat.
+        // The execution was created by this very request, so that the answer is not a replay.
         assert_eq!(answer.assert_status(200).header("idempotency-replayed"), None);
         assert_eq!(api.proxy.left(), 0);
     }
@@ -187,7 +187,7 @@ async fn a_lost_answer_leaves_one_execution_and_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_of_the_counter_leaves_a_gap_and_no_repeat() {
+async fn a_counter_update_in_doubt_leaves_a_gap_and_no_repeat() {
     let api = Api::start().await;
     api.proxy.plan([Fault::drop_answer()]);
     let _ = api.watch.requests();
@@ -198,11 +198,11 @@ async fn a_lost_answer_of_the_counter_leaves_a_gap_and_no_repeat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_away_is_told_from_an_outcome_that_is_unknown() {
+async fn an_unavailable_store_is_distinguished_from_an_unknown_outcome() {
     let api = Api::start().await;
     api.proxy.plan([Fault::throttled(), Fault::throttled(), Fault::throttled()]);
     api.post(PATH, &smallest()).await.assert_error(503, "STORE_UNAVAILABLE");
-    // Whatever became of the counter, no execution was made.
+    // The outcome of the counter's update is unknown, but no execution was created.
     api.proxy.plan([Fault::DropRequest, Fault::DropRequest, Fault::DropRequest]);
     api.post(PATH, &smallest()).await.assert_error(503, "STORE_UNAVAILABLE");
     assert_eq!(api.get("/flows/executions").await.body["total_count"], 0);
@@ -210,13 +210,13 @@ async fn a_store_that_is_away_is_told_from_an_outcome_that_is_unknown() {
     api.proxy.plan([Fault::Pass, Fault::drop_answer(), Fault::DropRequest, Fault::DropRequest]);
     let call = || api.request(Method::POST, PATH).json(&smallest()).header("idempotency-key", "k");
     call().send().await.assert_error(503, "OUTCOME_UNKNOWN");
-    // The caller does what the answer says, and learns that it was made.
+    // The caller repeats its request, as the answer says, and finds that the execution was created.
     assert_eq!(call().send().await.assert_status(200).header("idempotency-replayed"), Some("true"));
     assert_eq!(api.get("/flows/executions").await.body["total_count"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_may_only_read_makes_nothing() {
+async fn a_key_that_may_only_read_creates_nothing() {
     let api = Api::start().await;
     let answer = api.with_key("reader").post(PATH, &smallest()).await;
     answer.assert_error(403, "FORBIDDEN");

@@ -1,4 +1,4 @@
-//! The ways in: API Gateway's own answers, and keys from the table.
+//! Access: API Gateway's own answers, and API keys from the table.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn a_key_of_the_table_lets_its_organization_in_until_it_is_revoked() {
     assert_eq!(get().await, 403);
     api.put_key(&key.id(), &record).await;
     assert_eq!(get().await, 200);
-    // Its id is public; the secret is not.
+    // The id of a key is public, its secret is not.
     let forged = ApiKey::generate().expect("random numbers");
     let mixed = format!("ratchet_{}_{}", key.id(), &forged.reveal()["ratchet_".len() + 17..]);
     assert_eq!(api.with_key(&mixed).get("/flows/executions").await.status.as_u16(), 403);

@@ -7,11 +7,11 @@ use tests::{Api, text};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_comes_back_whole_with_its_etag_in_one_request() {
     let api = Api::start().await;
-    let made = api.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await;
+    let created = api.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await;
     let _ = api.watch.requests();
-    let answer = api.get(&format!("/flows/executions/{}", text(&made["id"]))).await;
+    let answer = api.get(&format!("/flows/executions/{}", text(&created["id"]))).await;
     answer.assert_status(200);
-    assert_eq!(answer.body, made);
+    assert_eq!(answer.body, created);
     assert_eq!(answer.header("etag"), Some("\"1\""));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(api.watch.requests(), ["GetItem"]);

@@ -1,8 +1,8 @@
-//! Input that means harm: thousands of bodies, headers, paths and queries that follow from a seed. Each is answered or
-//! refused, none breaks anything, and no answer says anything of the inside.
+//! Hostile input: thousands of bodies, headers, paths and queries from a seed. Each is answered or refused, none breaks
+//! anything, and no answer shows anything internal.
 //!
-//! What is accepted comes back exactly: `round_trip.rs`. What each refusal says: `bad_input`.
-//! `RATCHET_HOSTILE` says how many (5,000), `RATCHET_SEED` which ones.
+//! `round_trip.rs` checks that accepted values come back exactly, `bad_input` the contents of each refusal.
+//! `RATCHET_HOSTILE` sets how many there are (5,000), `RATCHET_SEED` the seed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
 
-/// Values that are read as something else, or as too much, by somebody.
+/// Values that some readers take for something else, or for too much.
 const VALUES: [&str; 46] = [
     "null",
     "true",
@@ -231,7 +231,7 @@ impl Hostile {
         }
         let mut body = format!("{{{}}}", members.join(",")).into_bytes();
         match below(dice, 8) {
-            // A byte that is another one, is missing, or is there twice; an end that comes too early.
+            // A byte that is changed, missing or doubled; an end that comes too early.
             0 => {
                 let at = below(dice, body.len());
                 body[at] = u8::try_from(below(dice, 256)).unwrap_or(0);
@@ -272,23 +272,23 @@ impl Hostile {
     }
 }
 
-/// What an answer to anything at all must be.
+/// What is wrong with an answer, if anything is.
 fn complaint(answer: &Answer, table: &str) -> Option<&'static str> {
     let status = answer.status.as_u16();
     let known = [200, 204, 304, 400, 403, 404, 412, 413, 415, 422];
     if !known.contains(&status) {
-        return Some("a status that no caller's mistake has");
+        return Some("a status that no error of a caller has");
     }
-    for inside in [table, "dynamodb", "DynamoDB", "attribute_", KEY, "panicked", ".rs:"] {
-        // What was sent may come back in a 422, and one of the values is made of the same word.
-        if answer.text.replace("attribute_exists(pk)", "").contains(inside) {
-            return Some("says something of the inside");
+    for internal in [table, "dynamodb", "DynamoDB", "attribute_", KEY, "panicked", ".rs:"] {
+        // A 422 may show what was sent, and one of the values contains the same word.
+        if answer.text.replace("attribute_exists(pk)", "").contains(internal) {
+            return Some("shows something internal");
         }
     }
     if matches!(status, 204 | 304) {
         return (!answer.text.is_empty()).then_some("a body where there is none");
     }
-    // As texts: numbers that were sent come back, and may be larger than any that a reader has room for.
+    // As texts: numbers that were sent come back, and may be larger than a reader can represent.
     let Ok(body) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&answer.text) else {
         return Some("no JSON object");
     };
@@ -299,7 +299,7 @@ fn complaint(answer: &Answer, table: &str) -> Option<&'static str> {
         422 => error || is(&["detail"]),
         _ => error || is(&["message"]),
     };
-    (!well_formed).then_some("an error that is not as errors are")
+    (!well_formed).then_some("an error without the members of an error")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,7 +320,7 @@ async fn hostile_input_is_answered_or_refused_and_breaks_nothing() {
                 if number >= count {
                     return accepted;
                 }
-                // Each request follows from the seed and its own number, whoever sends it.
+                // Each request follows from the seed and its own number alone, not from the worker that sends it.
                 let mut dice = Random::nth(seed, number);
                 let hostile = Hostile::roll(&mut dice, &id);
                 let answer = hostile.send(&api).await;
@@ -336,14 +336,14 @@ async fn hostile_input_is_answered_or_refused_and_breaks_nothing() {
     }
     let mut accepted = 0;
     while let Some(worker) = workers.join_next().await {
-        accepted += worker.expect("a worker that met nothing wrong");
+        accepted += worker.expect("a worker without a complaint");
     }
     println!("{count} hostile requests, {accepted} of them accepted");
-    // Neither all refused, which would try the first check alone, nor all accepted.
+    // Not all are refused, which would only try the first check, and not all are accepted.
     assert!(accepted > count / 20 && accepted < count * 19 / 20, "{accepted} of {count} accepted");
-    // The service is as well as before, and nobody became anybody else.
-    let made = api.new_execution().await;
-    assert_eq!(api.record(&made).await["organization_id"], "acme");
+    // The service still works, and the caller still has its own organization.
+    let created = api.new_execution().await;
+    assert_eq!(api.record(&created).await["organization_id"], "acme");
     let others = api.with_key("other-key").get("/flows/executions").await;
     assert_eq!(others.assert_status(200).body["executions"], Value::Array(Vec::new()));
 }

@@ -21,7 +21,7 @@ fn new_key() -> ApiKey {
     ApiKey::generate().expect("random numbers")
 }
 
-/// A new key in the table, put past the proxy.
+/// A new key in the table, created past the proxy.
 async fn stored(api: &Api) -> ApiKey {
     let key = new_key();
     api.store.create_key(&key, &organization("acme"), Scopes::ALL, None).await.expect("a key");
@@ -33,7 +33,7 @@ fn primary_key(key: &ApiKey) -> Value {
     json!({ "pk": { "S": format!("k#{}", key.id()) }, "sk": { "S": "k" } })
 }
 
-/// What DynamoDB would answer.
+/// An answer in the place of DynamoDB's.
 fn answer(body: &Value) -> Fault {
     Fault::Answer(200, body.to_string())
 }
@@ -44,9 +44,9 @@ async fn a_list_reads_keys_alone_and_a_hundred_at_a_time() {
     for _ in 0..3 {
         api.new_execution().await;
     }
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..105 {
-        made.push(stored(&api).await.id());
+        created.push(stored(&api).await.id());
     }
     let _ = api.watch.requests();
     let keys = api.proxied.keys(None).await.expect("keys");
@@ -54,9 +54,9 @@ async fn a_list_reads_keys_alone_and_a_hundred_at_a_time() {
     let mut ids: Vec<KeyId> = keys.iter().map(|key| key.id.clone()).collect();
     assert!(keys.windows(2).all(|pair| pair[0].created_at <= pair[1].created_at), "oldest first");
     ids.sort();
-    made.sort();
-    assert_eq!(ids, made);
-    // Nor does a list of executions see a key.
+    created.sort();
+    assert_eq!(ids, created);
+    // A list of executions has no key in it.
     assert_eq!(api.get("/flows/executions").await.body["total_count"], 3);
 }
 
@@ -81,7 +81,7 @@ async fn a_list_goes_on_after_a_page_and_asks_again_for_what_was_left_out() {
     let _ = api.watch.requests();
     assert_eq!(api.proxied.keys(None).await.expect("keys"), keys);
     assert_eq!(api.watch.requests(), ["Query", "Query", "BatchGetItem", "BatchGetItem", "BatchGetItem"]);
-    // Not for ever.
+    // The repeats end.
     api.proxy.plan([Fault::Pass, left_out(), left_out(), left_out()]);
     assert!(matches!(api.proxied.keys(None).await, Err(ApiKeyError::Busy)));
     assert_eq!(api.proxy.left(), 0);
@@ -93,7 +93,7 @@ async fn a_rotation_and_a_revocation_at_once_leave_no_key_behind() {
     let old = stored(&api).await;
     let old_id = old.id();
     let item = api.items().await.remove(0);
-    // What the rotation reads is from before the revocation.
+    // The rotation reads the item as it was before the revocation.
     let mut read = primary_key(&old);
     for (name, value) in item.iter().filter_map(|(name, value)| Some((name, value.as_s().ok()?))) {
         read[name.as_str()] = json!({ "S": value });
@@ -109,7 +109,7 @@ async fn a_rotation_and_a_revocation_at_once_leave_no_key_behind() {
         api.watch.requests()
     );
     let keys = api.store.keys(None).await.expect("keys");
-    assert_eq!(keys.len(), 1, "no new key was made");
+    assert_eq!(keys.len(), 1, "no new key was created");
     assert_eq!(keys[0].record.state(api.clock.now()), KeyState::Revoked(revocation.since));
     let requests = api.watch.requests();
     assert_eq!(requests.iter().filter(|request| *request == "TransactWriteItems").count(), 1, "{requests:?}");
@@ -123,9 +123,9 @@ fn cancelled() -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done() {
+async fn a_rotation_in_doubt_whose_old_key_was_revoked_is_done() {
     let api = Api::start().await;
-    // Its repeat is known by its token, or is refused and finds the new key there.
+    // DynamoDB recognizes the next attempt by its token, or refuses it and the new key is found in the table.
     for repeat in [Fault::Pass, cancelled()] {
         let (old, new) = (stored(&api).await, new_key());
         let (store, id) = (api.store.clone(), old.id());
@@ -148,12 +148,12 @@ async fn a_rotation_whose_answer_was_lost_and_whose_old_key_was_revoked_is_done(
 async fn a_rotation_that_others_keep_from_happening_gives_up_and_says_whether_it_may_happen_yet() {
     let api = Api::start().await;
     let id = stored(&api).await.id();
-    // The old key is read, and after the first refusal the new one looked for.
+    // The old key is read, and after the first refusal the new one is looked for.
     let refusals = || (0..3).flat_map(|_| [Fault::Pass, Fault::Pass, cancelled()]);
     api.proxy.plan([Fault::Pass, cancelled()].into_iter().chain(refusals()));
     let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
     assert!(matches!(outcome, Err(ApiKeyError::Busy)), "{outcome:?}");
-    // One attempt is on its way, for all that is known.
+    // One attempt is in doubt: it may still be on its way.
     api.proxy.plan([Fault::Pass, Fault::DropRequest, cancelled()].into_iter().chain(refusals()));
     let outcome = api.proxied.rotate_key(&id, HOUR, &new_key(), None).await;
     assert!(matches!(outcome, Err(ApiKeyError::OutcomeUnknown { .. })), "{outcome:?}");
@@ -162,7 +162,7 @@ async fn a_rotation_that_others_keep_from_happening_gives_up_and_says_whether_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_takes_nobody_elses_place() {
+async fn a_key_replaces_no_other_key() {
     let api = Api::start().await;
     let key = stored(&api).await;
     // The same key again is a repeat; another one with its id is not.
@@ -197,7 +197,7 @@ fn no_function_may_read_the_keys_in_their_index() {
     let text = std::fs::read_to_string(root().join("template.yaml")).expect("template.yaml");
     let template: Yaml = serde_norway::from_str(&text).expect("YAML");
     let queries = statements(&template["Resources"], "dynamodb:Query");
-    assert!(!queries.is_empty(), "nobody may query anything");
+    assert!(!queries.is_empty(), "no function may query anything");
     for statement in queries {
         let patterns = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
         for pattern in patterns.as_sequence().expect("patterns") {

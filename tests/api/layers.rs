@@ -3,7 +3,7 @@
 //! | package | may use of the workspace |
 //! | --- | --- |
 //! | `ratchet-model` | nothing |
-//! | `ratchet-http`, `ratchet-store` | the model: neither knows the other |
+//! | `ratchet-http`, `ratchet-store` | the model: neither uses the other |
 //! | `ratchet-runtime` | model, http, store |
 //! | a function | `shared/*`, no other function |
 //! | `keys` | model and store |
@@ -28,11 +28,11 @@ fn allowed(package: &str, functions: &BTreeSet<String>) -> Option<BTreeSet<Strin
         "local" => Some(&set(&SHARED) | functions),
         "tests" | "benches" => None,
         function if functions.contains(function) => Some(set(&SHARED)),
-        other => panic!("{other} has no place among the layers: say in this test what it may use"),
+        other => panic!("{other} has no layer: add to this test what it may use"),
     }
 }
 
-/// By package, the beginnings of the names of others' crates that it must not use.
+/// By package, the prefixes of the names of third-party crates that it must not use.
 const FOREIGN: [(&str, &[&str]); 4] = [
     ("ratchet-model", &["aws-", "lambda", "http", "hyper", "reqwest", "axum", "tokio", "tracing"]),
     ("ratchet-http", &["aws-", "lambda_runtime", "tokio", "hyper", "reqwest", "axum"]),
@@ -46,7 +46,7 @@ fn packages() -> Vec<PathBuf> {
     for parent in ["", "shared", "functions"] {
         for entry in std::fs::read_dir(root().join(parent)).expect("a folder") {
             let folder = entry.expect("an entry").path();
-            // fuzz/ is a workspace of its own, that may use everything.
+            // fuzz/ is a workspace of its own and may use everything.
             if folder.join("Cargo.toml").is_file() && !folder.ends_with("fuzz") {
                 folders.push(folder);
             }
@@ -55,7 +55,7 @@ fn packages() -> Vec<PathBuf> {
     folders
 }
 
-/// The name of a package, and of what it depends on; what only its tests need apart.
+/// The name of a package, and the names of its dependencies without dev-dependencies.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Manifest {
     name: String,
@@ -83,7 +83,7 @@ fn manifest(text: &str) -> Manifest {
             value.trim().trim_matches('"').clone_into(&mut manifest.name);
         } else if section.ends_with("dependencies") && !section.ends_with("dev-dependencies") {
             let name = key.split('.').next().unwrap_or(key);
-            // A renamed dependency counts by what it is.
+            // A renamed dependency counts by its real name.
             let renamed = value.split("package = \"").nth(1).and_then(|rest| rest.split('"').next());
             manifest.dependencies.insert(renamed.unwrap_or(name).to_owned());
         }
@@ -150,12 +150,12 @@ fn modules(folder: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The modules that a file uses, of those that there are. The names of the file's own submodules count where their contents
-/// are used, not where they are declared.
+/// The known modules that a file uses. The names of the file's own submodules count where their contents are used, not where
+/// they are declared.
 fn uses(module: &str, text: &str, known: &BTreeMap<String, String>) -> BTreeSet<String> {
-    // Unit tests may look wherever they want.
+    // Unit tests may use any module.
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    // A link in a comment is no import.
+    // A link in a comment is not an import.
     let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let text = code.join("\n");
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
@@ -187,7 +187,7 @@ fn uses(module: &str, text: &str, known: &BTreeMap<String, String>) -> BTreeSet<
 fn circle(modules: &BTreeMap<String, String>) -> Option<Vec<String>> {
     let mut left: BTreeMap<&str, BTreeSet<String>> =
         modules.iter().map(|(name, text)| (name.as_str(), uses(name, text, modules))).collect();
-    // What uses nothing that is left cannot be part of a circle.
+    // A module that uses no module that is left cannot be part of a circle.
     while let Some(free) = left.iter().find(|(_, used)| !used.iter().any(|name| left.contains_key(name.as_str()))) {
         let free = *free.0;
         left.remove(free);
@@ -222,7 +222,7 @@ fn no_file_is_part_of_an_import_circle() {
         .filter_map(|folder| {
             let mut found = BTreeMap::new();
             modules(&folder.join("src"), "", &mut found);
-            // The root declares all and wires them; what it uses of its modules is no use of one by another.
+            // The root declares and wires all modules. Its uses are not uses of one module by another.
             let circle = circle(&found)?;
             Some(format!("{}: {}", folder.display(), circle.join(" -> ")))
         })

@@ -15,15 +15,15 @@ fn ids(answer: &Answer) -> Vec<String> {
     list.iter().map(|record| text(&record["id"])).collect()
 }
 
-/// Makes `count` executions and returns their ids, newest first.
-async fn make(api: &Api, count: usize, flow: &str, trigger: &str) -> Vec<String> {
-    let mut made = Vec::new();
+/// Creates `count` executions and returns their ids, newest first.
+async fn create(api: &Api, count: usize, flow: &str, trigger: &str) -> Vec<String> {
+    let mut created = Vec::new();
     for _ in 0..count {
         let record = api.execute(&json!({ "flow_id": flow, "trigger_type": trigger })).await;
-        made.push((text(&record["created_at"]), text(&record["id"])));
+        created.push((text(&record["created_at"]), text(&record["id"])));
     }
-    made.sort_by(|one, other| other.cmp(one));
-    made.into_iter().map(|(_, id)| id).collect()
+    created.sort_by(|one, other| other.cmp(one));
+    created.into_iter().map(|(_, id)| id).collect()
 }
 
 /// Walks a list by cursor to its end and returns the pages.
@@ -31,7 +31,7 @@ async fn walk(api: &Api, query: &str) -> Vec<Vec<String>> {
     walk_while(api, query, async || ()).await
 }
 
-/// The same, and something else happens after each page.
+/// The same; `meanwhile` runs after each page.
 async fn walk_while(api: &Api, query: &str, mut meanwhile: impl AsyncFnMut()) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut cursor = String::new();
@@ -62,9 +62,9 @@ async fn an_empty_list_is_a_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_come_whole_and_newest_first() {
     let api = Api::start().await;
-    let made = make(&api, 5, "f", "test").await;
+    let created = create(&api, 5, "f", "test").await;
     let answer = api.get(PATH).await;
-    assert_eq!(ids(&answer), made);
+    assert_eq!(ids(&answer), created);
     assert_eq!(answer.body["total_count"], 5);
     for record in answer.body["executions"].as_array().into_iter().flatten() {
         assert_eq!(*record, api.record(&text(&record["id"])).await);
@@ -126,13 +126,13 @@ async fn every_filter_and_combination_finds_what_it_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn times_bound_a_list_from_the_first_moment_to_before_the_last() {
     let api = Api::start().await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..4 {
-        made.push(api.execute(&json!({ "flow_id": "f", "trigger_type": "test" })).await);
+        created.push(api.execute(&json!({ "flow_id": "f", "trigger_type": "test" })).await);
         api.clock.advance(std::time::Duration::from_secs(10));
     }
-    let at = |index: usize| text(&made[index]["created_at"]);
-    let id = |index: usize| text(&made[index]["id"]);
+    let at = |index: usize| text(&created[index]["created_at"]);
+    let id = |index: usize| text(&created[index]["id"]);
     for (query, expected) in [
         (format!("created_after={}", at(1)), vec![id(3), id(2), id(1)]),
         (format!("created_before={}", at(1)), vec![id(0)]),
@@ -153,10 +153,10 @@ async fn times_bound_a_list_from_the_first_moment_to_before_the_last() {
 async fn a_walk_meets_everything_once_while_executions_are_added_and_changed() {
     let api = Api::start().await;
     for query in ["", "flow_id=f&", "status=pending&", "trigger_type=test&"] {
-        let before: HashSet<String> = make(&api, 23, "f", "test").await.into_iter().collect();
+        let before: HashSet<String> = create(&api, 23, "f", "test").await.into_iter().collect();
         let mut steps = 0;
         let meanwhile = async || {
-            // New ones at the top, and writes to some that the walk has yet to meet.
+            // New executions at the top, and writes to some that the walk has not reached yet.
             let body = json!({ "flow_id": "f", "trigger_type": "test" });
             join_all((0..3).map(|_| api.execute(&body))).await;
             for id in before.iter().take(4) {
@@ -168,7 +168,7 @@ async fn a_walk_meets_everything_once_while_executions_are_added_and_changed() {
         let unique: HashSet<&String> = met.iter().collect();
         assert_eq!(unique.len(), met.len(), "{query}: something came twice");
         assert!(before.iter().all(|id| unique.contains(id)), "{query}: something was missed");
-        // Leave none of them pending for the next round.
+        // None of them is left pending for the next round.
         for id in met.iter().chain(&before) {
             api.patch(&format!("{PATH}/{id}"), &json!({ "status": "failed" })).await;
         }
@@ -178,9 +178,9 @@ async fn a_walk_meets_everything_once_while_executions_are_added_and_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn numbered_pages_and_cursors_show_the_same() {
     let api = Api::start().await;
-    let made = make(&api, 23, "f", "test").await;
+    let created = create(&api, 23, "f", "test").await;
     let pages = walk(&api, "page_size=5").await;
-    assert_eq!(pages.concat(), made);
+    assert_eq!(pages.concat(), created);
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 5, 3]);
     for (index, page) in pages.iter().enumerate() {
         let answer = api.get(&format!("{PATH}?page_size=5&page={}", index + 1)).await;
@@ -201,7 +201,7 @@ async fn numbered_pages_and_cursors_show_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_by_cursor_takes_two_rounds() {
     let api = Api::start().await;
-    make(&api, 60, "f", "test").await;
+    create(&api, 60, "f", "test").await;
     for query in ["", "flow_id=f&", "status=pending&"] {
         let first = api.get(&format!("{PATH}?{query}page_size=20")).await;
         assert_eq!(first.assert_status(200).body["total_count"], 60);
@@ -225,17 +225,17 @@ async fn a_page_by_cursor_takes_two_rounds() {
 async fn a_page_that_does_not_fit_into_one_answer_is_cut_for_a_walk_and_refused_by_number() {
     let api = Api::start().await;
     let large = json!({ "flow_id": "f", "trigger_type": "test", "metadata": { "x": "y".repeat(380_000) } });
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..20 {
-        made.push(text(&api.execute(&large).await["id"]));
+        created.push(text(&api.execute(&large).await["id"]));
     }
-    made.reverse();
+    created.reverse();
     let pages = walk(&api, "page_size=20").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [16, 4]);
-    assert_eq!(pages.concat().len(), made.len());
-    assert_eq!(pages.concat().iter().collect::<HashSet<_>>(), made.iter().collect());
+    assert_eq!(pages.concat().len(), created.len());
+    assert_eq!(pages.concat().iter().collect::<HashSet<_>>(), created.iter().collect());
     let numbered = api.get(&format!("{PATH}?page_size=20&page=1")).await;
-    assert_eq!(numbered.problems(), ["query.page_size: value_error"]);
+    assert_eq!(numbered.validation_errors(), ["query.page_size: value_error"]);
     assert!(numbered.body["detail"][0]["msg"].to_string().contains("at most 16"), "{}", numbered.text);
 }
 
@@ -244,13 +244,13 @@ async fn a_record_that_leaves_the_status_between_the_two_rounds_is_not_shown_in_
     let api = Api::start().await;
     let stays = api.execution_in("running").await;
     let leaves = api.execution_in("running").await;
-    // Eight queries pass; the batch that follows them waits while the record changes.
+    // Eight queries pass. The batch after them waits while the record changes.
     let mut plan: Vec<Fault> = (0..8).map(|_| Fault::Pass).collect();
     plan.push(Fault::Delay(std::time::Duration::from_millis(600)));
     api.proxy.plan(plan);
     let list = async { api.get(&format!("{PATH}?status=running")).await };
     let change = async {
-        // A list that asks for no record never comes so far.
+        // A list that asks for no record would never get to the batch.
         let begun = tokio::time::Instant::now();
         while api.proxy.left() > 0 {
             assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the list asks for no batch");
@@ -263,9 +263,9 @@ async fn a_record_that_leaves_the_status_between_the_two_rounds_is_not_shown_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_throttles_makes_it_unavailable() {
+async fn a_store_that_throttles_is_answered_as_unavailable() {
     let api = Api::start().await;
-    make(&api, 3, "f", "test").await;
+    create(&api, 3, "f", "test").await;
     api.proxy.plan((0..24).map(|_| Fault::throttled()));
     api.get(PATH).await.assert_error(503, "STORE_UNAVAILABLE");
 }
@@ -290,19 +290,19 @@ async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_curso
     let last_by_number = api.get(&format!("{PATH}?page_size=100&page=100")).await;
     assert_eq!(ids(&last_by_number).len(), 100);
     let beyond = api.get(&format!("{PATH}?page_size=100&page=101")).await;
-    assert_eq!(beyond.problems(), ["query.page: value_error"]);
+    assert_eq!(beyond.validation_errors(), ["query.page: value_error"]);
     let on = api.get(&format!("{PATH}?page_size=100&cursor={}", text(&last_by_number.body["next_cursor"]))).await;
     assert_eq!(ids(&on).len(), 100);
     let last = api.get(&format!("{PATH}?page_size=100&cursor={}", text(&on.body["next_cursor"]))).await;
     assert_eq!((ids(&last).len(), &last.body["has_more"]), (50, &json!(false)));
 
-    // Half of them are of another flow: a count below the limit is exact.
+    // Half of them belong to another flow: a count below the limit is exact.
     let half = api.get(&format!("{PATH}?flow_id=even&page_size=1")).await;
     assert_eq!(half.assert_status(200).body["total_count"], 5_075);
     let filtered = api.get(&format!("{PATH}?trigger_type=webhook&page_size=1")).await;
     assert_eq!(filtered.assert_status(200).body["total_count"], 0);
     assert_eq!(walk(&api, "trigger_type=webhook&page_size=50").await.concat(), Vec::<String>::new());
-    // Few match, so that a page reads far and some shards further than others: nothing twice, nothing out of order.
+    // Few match, so that a page reads far, and in some shards further than in others: no record twice, none out of order.
     let events = walk(&api, "trigger_type=event&page_size=7").await.concat();
     let whole: Vec<String> = walk(&api, "page_size=100").await.concat();
     let mut places = whole.iter().enumerate().map(|(place, id)| (id, place)).collect::<HashMap<_, _>>();
@@ -316,7 +316,8 @@ async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_curso
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_reads_its_share_is_short_and_the_next_one_goes_on() {
     let api = Api::start().await;
-    // One shard is full of what does not match, newer than what does: it takes more than a page's share to get past it.
+    // One shard is full of records that do not match and are newer than those that do: it takes more than a page's share of
+    // reads to get past them.
     let crowd = |number: u32| Seed {
         flow_id: "f",
         trigger_type: TriggerType::Test,
@@ -343,12 +344,12 @@ async fn a_page_that_reads_its_share_is_short_and_the_next_one_goes_on() {
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [0, 20]);
     let unique: HashSet<&String> = pages.iter().flatten().collect();
     assert_eq!(unique.len(), 20);
-    // A numbered page has no cursor to go on with, so it reads as far as it takes.
+    // A numbered page has no cursor to go on with, so it reads as far as necessary.
     let first_by_number = api.get(&format!("{PATH}?trigger_type=event&page_size=50&page=1")).await;
     assert_eq!(ids(&first_by_number), pages.concat());
     let numbered = api.get(&format!("{PATH}?trigger_type=event&page_size=5&page=4")).await;
     assert_eq!((ids(&numbered), &numbered.body["has_more"]), (pages.concat().split_off(15), &json!(false)));
-    // If each of its requests is slow, it is given up before the function is.
+    // If each of its requests is slow, the page is given up before the function times out.
     let begun = tokio::time::Instant::now();
     api.proxy.plan((0..40).map(|_| Fault::Delay(std::time::Duration::from_millis(1_000))));
     let slow = api.get(&format!("{PATH}?trigger_type=event&page_size=5&page=4")).await;

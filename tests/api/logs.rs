@@ -1,4 +1,4 @@
-//! What a function logs: one line per request, with its correlation id, and never what a caller sent.
+//! The log of a function: one line per request, with its correlation id, and never what a caller sent.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tests::proxy::Fault;
 use tests::{Api, caller, events};
 use tracing::level_filters::LevelFilter;
 
-/// Text that must be in no log, wherever a caller puts it.
+/// A text that no log line may show, wherever a caller puts it.
 const CANARY: &str = "canary-7f3a";
 
 #[derive(Clone, Default)]
@@ -89,7 +89,7 @@ async fn a_request_logs_one_line_that_names_it_and_nothing_that_was_sent() {
         let line = logged.last().expect("a line");
         assert_eq!((&line["operation"], &line["status"]), (&json!("update_execution"), &json!(status)));
         assert_eq!((&line["organization"], &line["key"]), (&json!("acme"), &json!("key-1")));
-        assert_eq!(line["request_id"], "gateway-1", "by which the access log names the request");
+        assert_eq!(line["request_id"], "gateway-1", "the name of the request in the access log");
         assert!(line.to_string().len() <= 300, "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! The tests of the API, over HTTP. One file per route, and one per promise that concerns them all.
+//! The tests of the API, over HTTP. One file per route, and one per promise that holds for all of them.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod bad_input;
@@ -12,12 +12,12 @@ mod gateway;
 mod get_execution;
 mod hostile;
 mod hostile_events;
+mod in_doubt;
 mod keys;
 mod layers;
 mod list_executions;
 mod list_transitions;
 mod logs;
-mod lost_answers;
 mod repeats;
 mod round_trip;
 mod template;

@@ -1,4 +1,4 @@
-//! Idempotency-Key: a repeat writes nothing and is answered as the success that it was.
+//! Idempotency-Key: a replay writes nothing and is answered as the first success.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_repeat_of_a_transition_succeeds_whatever_has_happened_since() {
     let running = json!({ "status": "running" });
     keyed(&api, &id, "run", &running).send().await.assert_status(200);
     keyed(&api, &id, "int", &json!({ "status": "interrupted" })).send().await.assert_status(200);
-    // The status is `interrupted` and would allow `running`: a repeat must not run it again.
+    // The status is `interrupted` and would allow `running`: a replay must not enter it again.
     let repeat = keyed(&api, &id, "run", &running).send().await;
     assert_eq!(repeat.assert_status(200).body["status"], "interrupted");
     assert_eq!(api.transitions(&id).await, ["pending>queued", "queued>running", "running>interrupted"]);
@@ -87,7 +87,7 @@ async fn a_repeat_wins_over_if_match() {
     let id = api.execution_in("running").await;
     let call = || keyed(&api, &id, "k", &json!({ "tokens_used": 1 })).header("if-match", "\"2\"").send();
     call().await.assert_status(200);
-    // The record is at version 3 now; the write that it asks for did take effect.
+    // The record is at version 3 now. The write that the replay asks for did take effect.
     assert_eq!(call().await.assert_status(200).header("idempotency-replayed"), Some("true"));
 }
 
@@ -111,14 +111,14 @@ async fn a_key_is_remembered_for_a_day_of_activity() {
     let id = api.execution_in("running").await;
     let body = json!({ "metadata": { "first": true } });
     keyed(&api, &id, "k", &body).send().await.assert_status(200);
-    // Other writers, keyed and not, over 23 hours and 59 minutes: their marks must not push this one out.
+    // Other writers, keyed and not, over 23 hours and 59 minutes: their tokens must not clear this one.
     for hour in 0..24 {
         api.clock.advance(if hour < 23 { Duration::from_secs(3600) } else { Duration::from_secs(3540) });
         keyed(&api, &id, &format!("other-{hour}"), &json!({ "tokens_used": hour })).send().await.assert_status(200);
         api.patch(&format!("/flows/executions/{id}"), &json!({ "tool_calls_count": hour })).await.assert_status(200);
     }
     assert_eq!(keyed(&api, &id, "k", &body).send().await.header("idempotency-replayed"), Some("true"));
-    // Transitions are remembered as long as the execution is.
+    // The tokens of transitions are kept as long as the execution.
     let interrupt = json!({ "status": "interrupted" });
     keyed(&api, &id, "t", &interrupt).send().await.assert_status(200);
     api.clock.advance(Duration::from_secs(40 * 24 * 3600));
@@ -126,20 +126,20 @@ async fn a_key_is_remembered_for_a_day_of_activity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_whose_clock_lags_does_not_make_a_key_forgotten() {
+async fn a_writer_whose_clock_lags_does_not_clear_the_token_of_a_key() {
     let api = Api::start().await;
     let id = api.execution_in("running").await;
-    // A stretch of the ring.
-    let stretch = Duration::from_secs(25 * 3600);
+    // The length of a bucket.
+    let bucket = Duration::from_secs(25 * 3600);
     let body = json!({ "metadata": { "first": true } });
-    // One writer is a whole stretch ahead of the other, which is far more than clocks ever disagree.
-    api.clock.advance(stretch);
+    // One writer is a whole bucket ahead of the other. That is far more than clocks ever disagree.
+    api.clock.advance(bucket);
     keyed(&api, &id, "k", &body).send().await.assert_status(200);
-    api.clock.rewind(stretch);
+    api.clock.rewind(bucket);
     keyed(&api, &id, "other", &json!({ "tokens_used": 1 })).send().await.assert_status(200);
     let behind = keyed(&api, &id, "k", &body).send().await;
     assert_eq!(behind.assert_status(200).header("idempotency-replayed"), Some("true"));
-    api.clock.advance(stretch);
+    api.clock.advance(bucket);
     let ahead = keyed(&api, &id, "k", &body).send().await;
     assert_eq!(ahead.assert_status(200).header("idempotency-replayed"), Some("true"));
 }
@@ -160,7 +160,7 @@ async fn what_is_remembered_is_bounded_in_time() {
         }
     }
     assert!(largest < 3_072, "{largest}");
-    // Minutes later two more writes have swept nearly all of it.
+    // Minutes later two more writes have cleared nearly all tokens.
     for _ in 0..2 {
         api.clock.advance(Duration::from_secs(60));
         api.patch(&path, &body).await.assert_status(200);

@@ -1,8 +1,8 @@
-//! Whatever object a caller sends comes back as it was sent: the digits of its numbers, the order of its keys, every
-//! character of its strings (contract, "The record").
+//! Every object comes back as it was sent: the digits of its numbers, the order of its keys, every character of its strings
+//! (contract, "The record").
 //!
-//! What was sent and what came back are compared by a reader of this file's own, which keeps all of that and nothing
-//! else. The service's reader, and one that rounds numbers as `serde_json::Value` does, would hide what they lose.
+//! A reader in this file, which keeps exactly these, compares what was sent and what came back. The service's reader, and one
+//! that rounds numbers as `serde_json::Value` does, would hide what they lose.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tests::{Answer, Api, text};
 
-/// A JSON value, as far as it means something: white space and the spelling of strings are gone.
+/// A JSON value without what has no meaning: white space and the spelling of strings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Json {
     /// `true`, `false` or `null`.
@@ -38,7 +38,7 @@ impl Json {
         }
     }
 
-    /// What is left of it where of a repeated key the last member counts.
+    /// The value in which only the last member of a repeated key is left.
     fn settled(self) -> Self {
         match self {
             Self::List(values) => Self::List(values.into_iter().map(Self::settled).collect()),
@@ -55,7 +55,7 @@ impl Json {
     }
 }
 
-/// Reads compact or spaced JSON; ends the test where it is none.
+/// Reads compact or spaced JSON. Ends the test if the text is not JSON.
 struct Reader<'a>(std::iter::Peekable<std::str::Chars<'a>>);
 
 impl Reader<'_> {
@@ -139,7 +139,7 @@ impl Reader<'_> {
     }
 }
 
-/// Writes a value in one of the many ways in which it can be written; `choices` picks the way.
+/// Writes a value in one of the many spellings that it has. `choices` picks the spelling.
 struct Writer<'a> {
     choices: std::iter::Cycle<std::slice::Iter<'a, u8>>,
     out: String,
@@ -231,7 +231,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Every kind of character: ASCII and its controls, the ends of the surrogates' gap, astral ones, marks and invisibles.
+/// Every kind of character: ASCII and its controls, the bounds of the surrogates' range, astral ones, marks and invisible ones.
 fn characters() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => proptest::char::range(' ', '~'),
@@ -245,7 +245,7 @@ fn characters() -> impl Strategy<Value = String> {
     vec(character, 0..12).prop_map(|characters| characters.into_iter().collect())
 }
 
-/// Numbers as texts: none of these survives a double, or the spelling that a double gets.
+/// Numbers as texts: a conversion to a double and back would change each of these.
 fn numbers() -> impl Strategy<Value = String> {
     let known = [
         "0",
@@ -268,7 +268,7 @@ fn numbers() -> impl Strategy<Value = String> {
     let digits = |count| vec(proptest::char::range('0', '9'), count).prop_map(|digits| digits.into_iter().collect());
     let whole = (proptest::char::range('1', '9'), digits(0..45))
         .prop_map(|(first, rest): (char, String)| format!("{first}{rest}"));
-    let made = (
+    let created = (
         any::<bool>(),
         prop_oneof![Just("0".to_owned()), whole],
         proptest::option::of(digits(1..25)),
@@ -280,11 +280,11 @@ fn numbers() -> impl Strategy<Value = String> {
             let exponent = exponent.map_or(String::new(), |(mark, digits)| format!("{mark}{digits}"));
             format!("{sign}{whole}{fraction}{exponent}")
         });
-    prop_oneof![proptest::sample::select(known.to_vec()).prop_map(str::to_owned), made]
+    prop_oneof![proptest::sample::select(known.to_vec()).prop_map(str::to_owned), created]
 }
 
 fn keys() -> impl Strategy<Value = String> {
-    // Few and short ones too, so that some repeat.
+    // Also from a few short ones, so that some repeat.
     prop_oneof![proptest::sample::select(vec!["", "a", "b", "message"]).prop_map(str::to_owned), characters()]
 }
 
@@ -301,19 +301,19 @@ fn objects() -> impl Strategy<Value = Json> {
     let around = prop_oneof![3 => Just(0usize), 1 => 0usize..100, 1 => Just(99)];
     (vec((keys(), tree), 0..6), around, any::<u64>()).prop_map(|(members, around, kinds)| {
         let mut value = Json::Object(members);
-        let room = 99usize.saturating_sub(value.depth()).min(around);
-        for level in 0..room {
+        let levels = 99usize.saturating_sub(value.depth()).min(around);
+        for level in 0..levels {
             value = if kinds >> (level % 64) & 1 == 0 {
                 Json::List(vec![value])
             } else {
                 Json::Object(vec![("in".to_owned(), value)])
             };
         }
-        if room > 0 { Json::Object(vec![("out".to_owned(), value)]) } else { value }
+        if levels > 0 { Json::Object(vec![("out".to_owned(), value)]) } else { value }
     })
 }
 
-/// A value and a text that says it.
+/// A value and one of its spellings.
 fn spelled() -> impl Strategy<Value = (Json, String)> {
     (objects(), vec(any::<u8>(), 1..64)).prop_map(|(value, choices)| {
         let text = Writer::write(&value, &choices);
@@ -322,11 +322,11 @@ fn spelled() -> impl Strategy<Value = (Json, String)> {
 }
 
 fn runner(cases: u32) -> TestRunner {
-    // A failure prints its smallest case; it goes into a test of its own and not into a file.
+    // A failure prints its smallest case. That becomes a test of its own and is not kept in a file.
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 
-/// The members of an object, as they stand in it.
+/// The members of an object, as texts.
 fn members(text: &str) -> HashMap<String, Box<RawValue>> {
     serde_json::from_str(text).expect("an object")
 }
@@ -387,7 +387,7 @@ fn the_reader_takes_and_refuses_what_another_reader_does() {
         let damaged = format!("{}{inserted}{}", &text[..places[start]], &text[end..]);
         let expected = match serde_json::from_str::<Value>(&damaged) {
             Ok(_) => true,
-            // Its own limits, which are not JSON's.
+            // A limit of serde_json that JSON does not have.
             Err(error) if error.to_string().contains("number out of range") => return Ok(()),
             Err(_) => false,
         };
@@ -417,7 +417,7 @@ async fn send(api: &Api, method: Method, path: &str, members: &[(&str, &str)]) -
     }
 }
 
-/// One execution's way through all that writes and shows objects.
+/// Sends one execution through every operation that writes or shows objects.
 async fn walk(api: &Api, sent: &[(Json, String)]) -> Result<(), TestCaseError> {
     let [data, variables, metadata, output, metrics, details, other, info] = sent else {
         return Err(TestCaseError::fail("eight objects"));
@@ -429,12 +429,12 @@ async fn walk(api: &Api, sent: &[(Json, String)]) -> Result<(), TestCaseError> {
     let required = [("flow_id", "\"demo\""), ("trigger_type", "\"test\"")];
     let fields: Vec<(&str, &str)> =
         required.into_iter().chain(first.iter().map(|(name, (_, text))| (*name, text.as_str()))).collect();
-    let made = send(api, Method::POST, "/flows/execute", &fields).await?;
-    let made_record = members(&made.text)["execution"].get().to_owned();
-    let id = members(&made_record)["id"].get().trim_matches('"').to_owned();
+    let created = send(api, Method::POST, "/flows/execute", &fields).await?;
+    let created_record = members(&created.text)["execution"].get().to_owned();
+    let id = members(&created_record)["id"].get().trim_matches('"').to_owned();
     let path = format!("/flows/executions/{id}");
     let read = api.get(&path).await.text;
-    for record in [&made_record, &read] {
+    for record in [&created_record, &read] {
         for (name, (value, _)) in &first {
             check(record, name, value)?;
         }
@@ -461,7 +461,7 @@ async fn walk(api: &Api, sent: &[(Json, String)]) -> Result<(), TestCaseError> {
         .await?;
     let read = api.get(&path).await.text;
     check(&read, "error_details", &info.0)?;
-    // Nothing else changed on the way; and a `message` in it is the error message, in all its characters.
+    // No other field changed; and a `message` in it is the error message, with all of its characters.
     check(&read, "metadata", &other.0)?;
     let Json::Object(info) = &info.0 else { return Err(TestCaseError::fail("no object")) };
     let message = info.iter().find(|(key, message)| key == "message" && matches!(message, Json::Text(_)));
@@ -493,8 +493,8 @@ fn every_text_comes_back_from_the_store_as_it_was_sent() {
         let mut fields: Vec<(&str, &str)> = vec![("flow_id", "\"demo\""), ("trigger_type", "\"test\"")];
         fields.extend(given.iter().zip(&spelled).map(|((name, _), text)| (*name, text.as_str())));
         runtime.block_on(async {
-            let made = send(&api, Method::POST, "/flows/execute", &fields).await?;
-            let id = text(&made.body["execution"]["id"]);
+            let created = send(&api, Method::POST, "/flows/execute", &fields).await?;
+            let id = text(&created.body["execution"]["id"]);
             let read = api.get(&format!("/flows/executions/{id}")).await;
             for (name, text) in &given {
                 prop_assert_eq!(read.body[*name].as_str(), Some(text.as_str()), "{}", name);

@@ -1,4 +1,4 @@
-//! What the tests take a function of `template.yaml` for, on templates that this service does not have yet.
+//! How `tests::template` classifies the functions of a template, tried on templates that this service does not have yet.
 
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
@@ -6,7 +6,7 @@ use tests::template::{Function, INVOKED_BY_HAND, Kind, functions, kind, template
 
 use crate::events::{events, function_of};
 
-/// A template with one function, whose properties have these lines, and an API with this authorizer.
+/// A template with one function with these lines in its properties, and an API with this authorizer.
 fn with(properties: &str, authorizer: &str) -> Yaml {
     let properties = properties.trim().replace('\n', "\n      ");
     let text = format!(
@@ -35,7 +35,8 @@ Resources:
     serde_norway::from_str(&text).expect("YAML")
 }
 
-const NOBODY: &str = "!GetAtt OtherFunction.Arn";
+/// The authorizer is another function.
+const OTHER: &str = "!GetAtt OtherFunction.Arn";
 const ROUTE: &str = "
 Events:
   Route:
@@ -66,16 +67,16 @@ fn kind_with(properties: &str, authorizer: &str) -> Result<Kind, String> {
 }
 
 fn function(properties: &str) -> Function {
-    functions(&with(properties, NOBODY)).remove("work").expect("the function")
+    functions(&with(properties, OTHER)).remove("work").expect("the function")
 }
 
 #[test]
 fn an_event_says_what_invokes_a_function() {
     let route = Kind::Http { method: "GET".to_owned(), path: "/api/v1/things/{id}".to_owned() };
-    assert_eq!(kind_with(ROUTE, NOBODY), Ok(route));
-    assert_eq!(kind_with(RATE, NOBODY), Ok(Kind::Schedule));
-    assert_eq!(kind_with(SCHEDULER, NOBODY), Ok(Kind::Schedule));
-    assert_eq!(kind_with(CHANGES, NOBODY), Ok(Kind::Stream));
+    assert_eq!(kind_with(ROUTE, OTHER), Ok(route));
+    assert_eq!(kind_with(RATE, OTHER), Ok(Kind::Schedule));
+    assert_eq!(kind_with(SCHEDULER, OTHER), Ok(Kind::Schedule));
+    assert_eq!(kind_with(CHANGES, OTHER), Ok(Kind::Stream));
 }
 
 #[test]
@@ -96,12 +97,12 @@ fn the_authorizer_is_the_function_that_the_api_names() {
 #[test]
 fn a_function_that_nothing_invokes_is_a_mistake_unless_it_is_named() {
     for properties in ["Timeout: 5", "Events: {}"] {
-        let template = with(properties, NOBODY);
+        let template = with(properties, OTHER);
         assert!(kind(&template, "WorkFunction", false).is_err(), "{properties}");
         assert_eq!(kind(&template, "WorkFunction", true), Ok(Kind::Hand), "{properties}");
     }
-    // A name that is no longer needed goes.
-    assert!(kind(&with(RATE, NOBODY), "WorkFunction", true).is_err());
+    // A name that is no longer needed must be removed.
+    assert!(kind(&with(RATE, OTHER), "WorkFunction", true).is_err());
     assert!(kind(&with("Timeout: 5", "!Ref WorkFunction.Alias"), "WorkFunction", true).is_err());
     let functions = functions(&template());
     assert!(INVOKED_BY_HAND.iter().all(|name: &&str| functions.contains_key(*name)), "{INVOKED_BY_HAND:?}");
@@ -113,7 +114,7 @@ fn what_the_checks_would_not_see_is_refused() {
     let queue = "Events: { Work: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn } } }";
     let everything = "Events: { Route: { Type: HttpApi, Properties: { ApiId: !Ref Api } } }";
     for (properties, authorizer) in
-        [(&*two, NOBODY), (queue, NOBODY), (everything, NOBODY), (ROUTE, "!Ref WorkFunction.Alias")]
+        [(&*two, OTHER), (queue, OTHER), (everything, OTHER), (ROUTE, "!Ref WorkFunction.Alias")]
     {
         assert!(kind_with(properties, authorizer).is_err(), "{properties}");
     }
@@ -122,7 +123,7 @@ fn what_the_checks_would_not_see_is_refused() {
 /// Asserts that the function takes the event, and not one with any of these members set to the value beside it.
 #[track_caller]
 fn assert_exact(function: &Function, event: &Value, broken: &[(&str, Value)]) {
-    let template = with(CHANGES, NOBODY);
+    let template = with(CHANGES, OTHER);
     assert_eq!(function.could_send(&template, event), Ok(()));
     for (pointer, value) in broken {
         let mut event = event.clone();
@@ -161,7 +162,7 @@ fn a_schedule_sends_what_aws_documents() {
 
     let own = function(&format!("{}\n", RATE.replace("rate(1 minute)", "rate(1 minute), Input: '{\"limit\": 5}'")));
     assert_exact(&own, &json!({ "limit": 5 }), &[("/limit", json!(6))]);
-    assert!(own.could_send(&with(RATE, NOBODY), &event).is_err(), "its Input, and nothing of the schedule's");
+    assert!(own.could_send(&with(RATE, OTHER), &event).is_err(), "its Input, and nothing else");
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn a_stream_sends_what_aws_documents() {
         ("/Records/1/dynamodb/NewImage", Value::Null),
     ];
     assert_exact(&function(CHANGES), &event, &broken);
-    assert!(function(ROUTE).could_send(&with(CHANGES, NOBODY), &event).is_err(), "a route is no stream");
+    assert!(function(ROUTE).could_send(&with(CHANGES, OTHER), &event).is_err(), "a route is not a stream");
 }
 
 #[test]

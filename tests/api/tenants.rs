@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Api, Call, below_base, text};
 
-/// The key of another organization than the one whose executions are asked for.
+/// The key of another organization than that of the executions that are asked for.
 const STRANGER: &str = "other-key";
 
 /// An answer without what names the request: its status, its bytes, its headers.
@@ -57,20 +57,20 @@ fn bodies(route: &Operation) -> Vec<&'static str> {
             vec![r#"{"status":"cancelled"}"#, r#"{"status":"completed"}"#, r#"{"status":"running"}"#, "{}", ""]
         }
         "get_execution" | "list_transitions" => vec![""],
-        // Without bodies that it would accept, a new operation would be refused for another reason than whose it is.
+        // Without bodies that it accepts, a new operation would refuse for another reason than the organization.
         other => panic!("{other} has no bodies in tests/api/tenants.rs"),
     }
 }
 
-/// The whole table, in an order of its own.
+/// The whole table, in the order of its keys.
 async fn table(api: &Api) -> BTreeMap<(String, String), BTreeMap<String, AttributeValue>> {
     let text = |item: &ratchet_store::item::Item, name: &str| item[name].as_s().expect("a text").clone();
     let items = api.items().await;
     items.into_iter().map(|item| ((text(&item, "pk"), text(&item, "sk")), item.into_iter().collect())).collect()
 }
 
-/// What the owner sees of an execution.
-async fn seen_by_owner(api: &Api, id: &str) -> [(u16, String, Vec<String>); 2] {
+/// The answers to the owner about an execution.
+async fn owners_view(api: &Api, id: &str) -> [(u16, String, Vec<String>); 2] {
     let record = api.get(&format!("/flows/executions/{id}")).await;
     let log = api.get(&format!("/executions/{id}/transitions")).await;
     [comparable(&record), comparable(&log)]
@@ -83,7 +83,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
     let mut tried = 0;
     for status in ["pending", "running", "completed"] {
         let id = api.execution_in(status).await;
-        // What the owner's own clients sent along with a write that is remembered.
+        // The headers of an owner's write whose token is on the record.
         let (key, correlation) = (format!("key-of-{status}"), format!("request-of-{status}"));
         let path = format!("/flows/executions/{id}");
         let owners = json!({ "tokens_used": 7 });
@@ -92,10 +92,10 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
             call.header("idempotency-key", &key).header("x-correlation-id", &correlation)
         };
         let etag = keyed().send().await.assert_status(200).header("etag").expect("an ETag").to_owned();
-        let (before, seen) = (table(&api).await, seen_by_owner(&api, &id).await);
+        let (before, view) = (table(&api).await, owners_view(&api, &id).await);
 
         let mut never = uuid::Uuid::new_v4().to_string();
-        // Also one that differs in a single digit, and lies in the same shard.
+        // Also an id that differs in a single digit and belongs to the same shard.
         let near = format!("{}{}", if id.starts_with('0') { '1' } else { '0' }, &id[1..]);
         let upper = id.to_uppercase();
         let header_sets: [&[(&str, &str)]; 8] = [
@@ -111,7 +111,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
         for route in routes() {
             for body in bodies(route) {
                 let bodies = [body.to_owned()];
-                // The very request of the owner's too, whose repeat would be answered to the owner as a success.
+                // Also the owner's own request, whose replay by the owner would be answered as a success.
                 let own = (route.name == "update_execution").then(|| owners.to_string());
                 for body in bodies.into_iter().chain(own) {
                     for headers in header_sets {
@@ -125,7 +125,7 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
                         };
                         let missing = send(&never).await;
                         let expected = comparable(&missing);
-                        // The neighbour of the id needs no headers of its own: it is one more that never was.
+                        // The similar id is tried without headers only: it is one more that does not exist.
                         let near = headers.is_empty().then_some(&near);
                         for id in [&id, &upper].into_iter().chain(near) {
                             let answer = send(id).await;
@@ -139,8 +139,8 @@ async fn another_organizations_execution_is_as_missing_as_one_that_never_was() {
             }
         }
         assert_eq!(table(&api).await, before, "something was written");
-        assert_eq!(seen_by_owner(&api, &id).await, seen);
-        // The owner's key is still the owner's.
+        assert_eq!(owners_view(&api, &id).await, view);
+        // The owner's idempotency key still works for the owner.
         let repeat = keyed().send().await;
         assert_eq!(repeat.assert_status(200).header("idempotency-replayed"), Some("true"));
     }
@@ -168,7 +168,7 @@ async fn what_is_asked_of_dynamodb_is_the_same_for_another_organizations_executi
             assert!(asked[0].0.len() <= 1, "{} {body}: {:?}", route.name, asked[0].0);
         }
     }
-    // The owner's read does cost something: what is compared above is what was measured.
+    // The owner's read does consume units: the comparison above is one of measured values.
     let _ = api.watch.read_units();
     api.get(&format!("/flows/executions/{id}")).await.assert_status(200);
     assert!(api.watch.read_units() >= 1.0);
@@ -185,7 +185,7 @@ async fn an_idempotency_key_of_another_organization_is_just_a_key() {
     let theirs = execute(stranger.request(Method::POST, path)).send().await;
     assert_eq!(theirs.assert_status(200).header("idempotency-replayed"), None);
     assert_ne!(theirs.body["execution"]["id"], first.assert_status(200).body["execution"]["id"]);
-    // The same key with another body: refused within an organization, and there alone.
+    // The same key with another body is refused within an organization, and only there.
     let another = json!({ "flow_id": "demo", "trigger_type": "api" });
     let call = stranger.request(Method::POST, path).json(&another).header("idempotency-key", "second");
     call.send().await.assert_status(200);
@@ -197,7 +197,7 @@ async fn an_idempotency_key_of_another_organization_is_just_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_counts_and_numbers_know_nothing_of_others() {
+async fn lists_counts_and_numbers_are_independent_of_other_organizations() {
     let api = Api::start().await;
     let stranger = api.with_key(STRANGER);
     for _ in 0..3 {
@@ -208,14 +208,14 @@ async fn lists_counts_and_numbers_know_nothing_of_others() {
         assert_eq!(list.assert_status(200).body["total_count"], 0, "{query}");
         assert_eq!(list.body["executions"], json!([]), "{query}");
     }
-    let made = stranger.post("/flows/execute", &json!({ "flow_id": "demo", "trigger_type": "test" })).await;
-    assert_eq!(made.assert_status(200).body["execution"]["execution_number"], 1);
-    assert_eq!(made.body["execution"]["organization_id"], "other");
+    let created = stranger.post("/flows/execute", &json!({ "flow_id": "demo", "trigger_type": "test" })).await;
+    assert_eq!(created.assert_status(200).body["execution"]["execution_number"], 1);
+    assert_eq!(created.body["execution"]["organization_id"], "other");
     assert_eq!(api.get("/flows/executions").await.body["total_count"], 3);
-    // Nor can a body say whose it is.
+    // A body cannot name an organization.
     let claimed = json!({ "flow_id": "demo", "trigger_type": "test", "organization_id": "acme" });
     let answer = stranger.post("/flows/execute", &claimed).await;
-    assert_eq!(answer.problems(), ["body.organization_id: extra_forbidden"]);
+    assert_eq!(answer.validation_errors(), ["body.organization_id: extra_forbidden"]);
 }
 
 /// The id of a new execution in an answer.

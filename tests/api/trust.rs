@@ -1,4 +1,4 @@
-//! Whom the store takes for DynamoDB: a server whose certificate leads to a root that is trusted, and no other.
+//! The trusted certificate authorities: the store only calls a server whose certificate chain ends at one of them.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// Starts a DynamoDB for `name` that has no item at all, on TLS with a certificate that is its own root: its port, and the
-/// root.
+/// Starts a DynamoDB for `name` without any item, on TLS with a self-signed certificate. Its port, and the certificate, which
+/// is its root.
 async fn empty_dynamodb(name: &str) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
@@ -35,7 +35,7 @@ async fn empty_dynamodb(name: &str) -> (u16, String) {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust it hangs up in the middle.
+                // A client that does not trust it closes the connection in the handshake.
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let mut request = [0; 16_384];
                 while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
@@ -51,7 +51,7 @@ async fn empty_dynamodb(name: &str) -> (u16, String) {
     (port, cert.pem())
 }
 
-/// What a read of an execution meets there.
+/// The error of a read of an execution there.
 async fn read(port: u16, roots: &TrustRoots) -> Error {
     let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
     let endpoint = format!("https://localhost:{port}");
@@ -62,7 +62,7 @@ async fn read(port: u16, roots: &TrustRoots) -> Error {
     store.execution(&caller, &id).await.expect_err("there is none")
 }
 
-/// The operator must find in the log why nothing can be read (docs/operations.md).
+/// The log must show the operator why nothing can be read (docs/operations.md).
 #[track_caller]
 fn assert_distrusts(error: Error, why: &str) {
     let Error::StoreUnavailable { reason } = error else { panic!("{error:?}") };
@@ -74,7 +74,7 @@ async fn a_server_without_a_trusted_root_is_not_dynamodb() {
     let (port, pem) = empty_dynamodb("localhost").await;
     let its_own = TrustRoots::bundle(pem.as_bytes()).expect("a root");
     assert!(matches!(read(port, &its_own).await, Error::NotFound));
-    // On Lambda nobody else's certificate will do, whoever signed it.
+    // On Lambda no other certificate is accepted, whoever signed it.
     for roots in [TrustRoots::Amazon, TrustRoots::System] {
         assert_distrusts(read(port, &roots).await, "UnknownIssuer");
     }

@@ -13,7 +13,7 @@ fn patch(api: &Api, id: &str, body: &Value) -> Call {
     api.request(Method::PATCH, &path(id)).json(body)
 }
 
-/// The contract's table, by hand: what may follow each status.
+/// The contract's table, written by hand: the statuses that may follow each status.
 const ALLOWED: [(&str, &[&str]); 9] = [
     ("pending", &["queued", "running", "failed", "cancelled", "timeout"]),
     ("queued", &["running", "failed", "cancelled", "timeout"]),
@@ -187,7 +187,7 @@ async fn the_service_dates_the_start_and_the_end_and_counts_the_time_between() {
     let started = &running.assert_status(200).body["started_at"];
     assert_ne!(*started, created["created_at"]);
     assert_eq!(*started, running.body["updated_at"]);
-    // Only the first run dates the start.
+    // Only the first run sets `started_at`.
     api.clock.advance(std::time::Duration::from_secs(60));
     for status in ["interrupted", "running"] {
         let answer = patch(&api, &id, &json!({ "status": status })).send().await;
@@ -199,7 +199,7 @@ async fn the_service_dates_the_start_and_the_end_and_counts_the_time_between() {
     let duration = record["duration_ms"].as_i64().unwrap_or_default();
     assert!((60_000..70_000).contains(&duration), "{duration}");
 
-    // What never ran is measured from its acceptance.
+    // The duration of an execution that never ran counts from its acceptance.
     let id = api.new_execution().await;
     api.clock.advance(std::time::Duration::from_secs(30));
     let record = patch(&api, &id, &json!({ "status": "timeout" })).send().await.assert_status(200).body.clone();
@@ -214,7 +214,7 @@ async fn what_the_writer_gives_for_the_end_counts() {
     let id = api.execution_in("running").await;
     let record = patch(&api, &id, &given).send().await.assert_status(200).body.clone();
     assert_eq!((&record["completed_at"], &record["duration_ms"]), (&json!("2030-01-01T00:00:00.000Z"), &json!(12)));
-    // An end before the start has no negative duration.
+    // An end before the start does not make the duration negative.
     let id = api.execution_in("running").await;
     let early = json!({ "status": "failed", "completed_at": "2001-01-01T00:00:00Z" });
     let record = patch(&api, &id, &early).send().await.assert_status(200).body.clone();
@@ -225,15 +225,15 @@ async fn what_the_writer_gives_for_the_end_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_counts_once_and_only_while_one_is_left() {
     let api = Api::start().await;
-    let made =
+    let new =
         api.execute(&json!({ "flow_id": "f", "trigger_type": "test", "retry_config": { "max_retries": 2 } })).await;
-    let id = tests::text(&made["id"]);
+    let id = tests::text(&new["id"]);
     let to = async |body: Value| patch(&api, &id, &body).send().await;
     to(json!({ "status": "running" })).await.assert_status(200);
     assert_eq!(to(json!({ "status": "retrying" })).await.assert_status(200).body["retry_count"], 1);
     to(json!({ "status": "retrying" })).await.assert_error(400, "INVALID_STATUS_TRANSITION");
     to(json!({ "status": "running" })).await.assert_status(200);
-    // A worker that says which retry this is does not count it twice.
+    // A retry whose number the worker sends is not counted twice.
     to(json!({ "status": "retrying", "retry_count": 1 })).await.assert_error(400, "INVALID_RETRY_COUNT");
     to(json!({ "status": "retrying", "retry_count": 3 })).await.assert_error(400, "INVALID_RETRY_COUNT");
     let second = to(json!({ "status": "retrying", "retry_count": 2 })).await;
@@ -270,7 +270,7 @@ async fn if_match_makes_a_write_conditional_on_the_etag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_prefers_it_gets_the_etag_alone() {
+async fn prefer_return_minimal_gets_the_etag_alone() {
     let api = Api::start().await;
     let id = api.execution_in("running").await;
     for preference in ["return=minimal", "respond-async, return=minimal", "Return = \"minimal\""] {

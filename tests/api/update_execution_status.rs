@@ -67,7 +67,7 @@ async fn error_info_is_kept_and_its_message_is_the_error_message() {
     let id = api.execution_in("running").await;
     let long = json!({ "status": "failed", "error_info": { "message": "x".repeat(8193) } });
     let answer = api.patch(&path(&id), &long).await;
-    assert_eq!(answer.problems(), ["body.error_info.message: string_too_long"]);
+    assert_eq!(answer.validation_errors(), ["body.error_info.message: string_too_long"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,14 +92,14 @@ async fn a_repeat_is_answered_as_the_success_that_it_was() {
     };
     let first = call().send().await;
     first.assert_status(200);
-    // Accounts may still be corrected; the repeat does not notice.
+    // Fields that are not frozen may still be corrected. That does not affect the replay.
     api.patch(&format!("/flows/executions/{id}"), &json!({ "tokens_used": 1 })).await.assert_status(200);
     let repeat = call().send().await;
     assert_eq!(repeat.assert_status(200).body, first.body);
     assert_eq!(repeat.header("idempotency-replayed"), Some("true"));
     let other = api.request(Method::PATCH, &path(&id)).json(&json!({ "status": "failed" }));
     other.header("idempotency-key", "c").send().await.assert_error(422, "IDEMPOTENCY_KEY_REUSED");
-    // Without the key it is a change that is not allowed.
+    // Without the key the repeat is a new change, which is not allowed.
     api.patch(&path(&id), &json!({ "status": "cancelled" })).await.assert_error(400, "INVALID_STATUS_TRANSITION");
     let unmatched = api.request(Method::PATCH, &path(&id)).json(&json!({ "status": "failed" }));
     unmatched.header("if-match", "\"1\"").send().await.assert_error(412, "PRECONDITION_FAILED");
@@ -111,8 +111,8 @@ async fn only_the_three_statuses_may_be_asked_for() {
     let id = api.execution_in("running").await;
     for status in [json!("timeout"), json!("running"), json!("Failed"), json!(1), Value::Null] {
         let answer = api.patch(&path(&id), &json!({ "status": status })).await;
-        assert_eq!(answer.problems(), ["body.status: enum"]);
+        assert_eq!(answer.validation_errors(), ["body.status: enum"]);
         assert_eq!(answer.body["detail"][0]["msg"], "Input should be 'cancelled', 'failed' or 'completed'");
     }
-    assert_eq!(api.patch(&path(&id), &json!({})).await.problems(), ["body.status: missing"]);
+    assert_eq!(api.patch(&path(&id), &json!({})).await.validation_errors(), ["body.status: missing"]);
 }

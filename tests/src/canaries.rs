@@ -1,16 +1,16 @@
-//! Requests to every operation with a text in every place that a caller can fill, by which it is known again wherever it
-//! turns up.
+//! Requests to every operation with a canary in every place that a caller can fill: a text that a search finds wherever it
+//! appears.
 //!
-//! `local/tests/canaries.rs` includes this file, too: nothing in it may be of this crate.
+//! `local/tests/canaries.rs` includes this file, too, so it must not use anything of this crate.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// In every text of a caller's.
+/// The canary: part of every text of a caller.
 pub const CANARY: &str = "canary-7f3a";
 
-/// In the place of an operation, where a request calls none.
+/// The name of a request that calls no operation.
 pub const NO_ROUTE: &str = "no route";
 
 /// A request.
@@ -50,7 +50,7 @@ impl Planted {
     }
 }
 
-/// What every request carries. The correlation id is not harmless: API Gateway's takes its place.
+/// The headers of every request. The correlation id is not a valid one: API Gateway's request id takes its place.
 #[must_use]
 pub fn headers() -> Vec<(&'static str, String)> {
     [
@@ -69,7 +69,7 @@ pub fn headers() -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// An object of the caller's own.
+/// An object of the caller, with canaries as its keys and values.
 #[must_use]
 pub fn object() -> Value {
     let mut members = Map::new();
@@ -77,7 +77,7 @@ pub fn object() -> Value {
     Value::Object(members)
 }
 
-/// Execute flow with everything that it takes.
+/// Execute flow with every field that it takes.
 #[must_use]
 pub fn execute(key: usize) -> Planted {
     let body = json!({
@@ -95,7 +95,7 @@ pub fn execute(key: usize) -> Planted {
         .header("idempotency-key", format!("{CANARY}-{key}"))
 }
 
-/// One accepted request to each of the other operations, for an execution that runs. The last one ends it.
+/// Accepted requests to each of the other operations, for an execution that runs. The last one ends it.
 #[must_use]
 pub fn accepted(id: &str) -> Vec<Planted> {
     let update = json!({
@@ -125,7 +125,7 @@ pub fn accepted(id: &str) -> Vec<Planted> {
     ]
 }
 
-/// Requests that are refused, each in another way; the execution has ended.
+/// Requests that are refused, each for another reason. The execution has ended.
 #[must_use]
 pub fn refused(id: &str) -> Vec<Planted> {
     let execute = |status| Planted::new("execute_flow", "POST", "/flows/execute".to_owned(), status);
@@ -180,16 +180,16 @@ pub fn called<'a>(planted: impl IntoIterator<Item = &'a Planted>) -> BTreeSet<&'
     planted.into_iter().map(|planted| planted.name).filter(|name| *name != NO_ROUTE).collect()
 }
 
-/// What is wrong with an answer, if its text shows something that it must not. What a caller sent is shown to that caller
-/// where it is a record, a list of what is wrong with a request (the contract's `input`), or the type of a body that
-/// nobody reads; keys and names of the inside are shown to nobody.
+/// An error text if an answer shows something that it must not. An answer may show what its caller sent in a record, in a
+/// list of validation errors (the contract's `input`), and as the type of a body that is not read. No answer may show keys or
+/// internal names.
 #[must_use]
 pub fn complaint(status: u16, text: &str, inside: &[&str]) -> Option<String> {
     let shown = inside.iter().find(|secret| text.contains(**secret));
     if let Some(secret) = shown {
         return Some(format!("{secret} is in the answer: {status} {text}"));
     }
-    let problems = text.starts_with(r#"{"detail":[{"#);
-    let own = matches!(status, 200 | 415) || (status == 422 && problems);
+    let validation_errors = text.starts_with(r#"{"detail":[{"#);
+    let own = matches!(status, 200 | 415) || (status == 422 && validation_errors);
     (!own && text.contains(CANARY)).then(|| format!("what was sent is in the answer: {status} {text}"))
 }

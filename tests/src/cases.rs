@@ -1,5 +1,5 @@
-//! `events/cases.json`: what each event of `events/` is answered, and what must have happened before it. The tests of the
-//! events, `tests/e2e/run_events.py` and the bench all read it, so that none of them tells another story.
+//! `events/cases.json`: the answer to each event of `events/`, and the events that must come before it. The tests of the
+//! events, `tests/e2e/run_events.py` and the bench all read it, so that they agree.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use crate::text;
 /// The file of the cases, beside the events.
 pub const FILE: &str = "cases.json";
 
-/// An event, what must have happened before it, and the answer to it.
+/// An event, the events before it, and the answer to it.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The event: its file's name without `.json`.
     pub event: String,
-    /// The events that came before it, in this order and no others: what it finds in the table.
+    /// The events that came before it, in this order and no others. They make the contents of the table.
     pub after: Vec<String>,
-    /// The answer's status. The authorizer's answers count as 200 and 403, which is what API Gateway makes of them.
+    /// The answer's status. The authorizer's answers count as 200 and 403: API Gateway turns them into these.
     pub status: u16,
-    /// What the body must hold; it may hold more.
+    /// What the body must contain. It may contain more.
     pub body: Value,
 }
 

@@ -1,10 +1,10 @@
-//! What there is, and whether a list that is written by hand has all of it: the operations of `openapi/openapi.json`, and
-//! the functions, which are the folders of `functions/`. Without this a list that lacks a new one would pass, and nothing
-//! would say that the new one is not tried.
+//! The operations of `openapi/openapi.json` and the functions (the folders of `functions/`), and a check that a list written
+//! by hand has all of them. Without this check a list that lacks a new one would pass, and no test would say that the new one
+//! is not tried.
 //!
-//! There is no list of what may be missing: everything is tried everywhere. `tools/inventory.py` is the same for Python.
+//! There is no list of permitted gaps: every operation is tried everywhere. `tools/inventory.py` is the same for Python.
 //!
-//! `local/tests/canaries.rs` includes this file, too: nothing in it may be of this crate.
+//! `local/tests/canaries.rs` includes this file, too, so it must not use anything of this crate.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -71,32 +71,32 @@ pub fn functions() -> BTreeSet<String> {
     folders.map(|folder| folder.file_name().into_string().expect("a name in UTF-8")).collect()
 }
 
-/// What a list lacks of what there is, and what it has that there is not, by name; `None` if it is complete.
+/// The names that a list lacks, and those that it has and that do not exist. `None` if it is complete.
 #[must_use]
-pub fn gaps(list: &str, there_are: &BTreeSet<String>, listed: &BTreeSet<String>) -> Option<String> {
+pub fn gaps(list: &str, expected: &BTreeSet<String>, listed: &BTreeSet<String>) -> Option<String> {
     let names = |some: &BTreeSet<String>, others| some.difference(others).cloned().collect::<Vec<_>>().join(", ");
-    let (missing, unknown) = (names(there_are, listed), names(listed, there_are));
-    let told = [("missing", missing), ("unknown", unknown)];
-    let told: Vec<String> =
-        told.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {names}")).collect();
-    (!told.is_empty()).then(|| format!("{list}: {}", told.join("; ")))
+    let (missing, unknown) = (names(expected, listed), names(listed, expected));
+    let lines = [("missing", missing), ("unknown", unknown)];
+    let lines: Vec<String> =
+        lines.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {names}")).collect();
+    (!lines.is_empty()).then(|| format!("{list}: {}", lines.join("; ")))
 }
 
-/// Ends the test unless a list has every operation and nothing else, whatever the order and however often.
+/// Ends the test unless a list has every operation and nothing else, in any order and any number of times.
 #[track_caller]
 pub fn assert_covers(list: &str, listed: impl IntoIterator<Item: AsRef<str>>) {
     assert_covers_those(list, |_| true, listed);
 }
 
-/// The same for the operations of a kind.
+/// The same for the operations that `which` selects.
 #[track_caller]
 pub fn assert_covers_those(
     list: &str,
     which: impl Fn(&Operation) -> bool,
     listed: impl IntoIterator<Item: AsRef<str>>,
 ) {
-    let there_are = operations().into_iter().filter(which).map(|operation| operation.id).collect();
+    let expected = operations().into_iter().filter(which).map(|operation| operation.id).collect();
     let listed = listed.into_iter().map(|name| name.as_ref().to_owned()).collect();
-    let gaps = gaps(list, &there_are, &listed);
+    let gaps = gaps(list, &expected, &listed);
     assert!(gaps.is_none(), "{}", gaps.unwrap_or_default());
 }

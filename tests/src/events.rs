@@ -1,9 +1,9 @@
-//! API Gateway's events, for tests that hand one to a function without a gateway.
+//! Gateway events, for tests that hand one to a function without API Gateway.
 
 use ratchet_http::gateway_event::GatewayEvent;
 use serde_json::{Value, json};
 
-/// An event with all that API Gateway always sets, and `parts` over it.
+/// An event with all members that API Gateway always sets, merged with `parts`.
 #[must_use]
 pub fn event(parts: &Value) -> Value {
     let mut event = json!({

@@ -1,9 +1,10 @@
-//! The harness of the tests: the whole service over real HTTP, on a DynamoDB that can be watched and made to fail.
+//! The harness of the tests: the whole service over real HTTP, on a DynamoDB whose requests are watched and can be made to
+//! fail.
 //!
 //! By default every test has an embedded DynamoDB of its own. With `RATCHET_TEST_DYNAMODB` set to an endpoint (the
 //! second tier: AWS's DynamoDB Local) every test has a table of its own there.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot go on must end the test")]
-#![expect(clippy::must_use_candidate, reason = "an assertion is made for its panic")]
+#![expect(clippy::must_use_candidate, reason = "an assertion is called for its panic")]
 
 pub mod canaries;
 pub mod cases;
@@ -49,7 +50,7 @@ use crate::watch::Watch;
 /// The environment variable that names another DynamoDB than the embedded one.
 pub const ENDPOINT: &str = "RATCHET_TEST_DYNAMODB";
 
-/// The key that the tests use where it does not matter.
+/// The API key of tests to which it makes no difference.
 pub const KEY: &str = "test-key";
 
 /// The organization of [`KEY`].
@@ -58,49 +59,49 @@ pub const ORGANIZATION: &str = "acme";
 /// The base path.
 pub const BASE: &str = "/api/v1";
 
-/// The machine's clock, moved.
+/// The machine's clock with an offset.
 #[derive(Debug, Default)]
-pub struct MovedClock(AtomicI64);
+pub struct OffsetClock(AtomicI64);
 
-impl MovedClock {
-    /// Moves it on.
+impl OffsetClock {
+    /// Moves it forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).expect("a duration of this age"), Ordering::Relaxed);
     }
 }
 
-impl MovedClock {
-    /// Moves it back, as another writer's clock that lags.
+impl OffsetClock {
+    /// Moves it back, for a writer whose clock lags.
     pub fn rewind(&self, by: Duration) {
         self.0.fetch_sub(i64::try_from(by.as_millis()).expect("a duration of this age"), Ordering::Relaxed);
     }
 }
 
-impl Clock for MovedClock {
+impl Clock for OffsetClock {
     fn now(&self) -> Timestamp {
         let millis = SystemClock.now().millis() + self.0.load(Ordering::Relaxed);
         Timestamp::from_millis(millis).expect("a time of this age")
     }
 }
 
-/// An execution to be put into the table.
+/// An execution to put into the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed {
     /// Its flow.
     pub flow_id: &'static str,
-    /// What set it off.
+    /// Its trigger type.
     pub trigger_type: TriggerType,
-    /// When it was made, in milliseconds after a fixed moment.
+    /// When it was created, in milliseconds after a fixed time.
     pub millis: i64,
-    /// The shard of the indexes that it shall fall into, if it matters.
+    /// The shard of the indexes that it belongs to, if the test depends on it.
     pub shard: Option<u8>,
-    /// How many bytes of `variables` it has, besides a few.
+    /// The bytes of its `variables`, apart from a few.
     pub bytes: usize,
 }
 
-/// A store that waits for DynamoDB as long as a test may take. With the timeouts of production an emulator that starts, or
-/// a machine that does something else for a second, is a fault that no test planned, and a planned one meets another
-/// request than it was meant for.
+/// A configuration that waits for DynamoDB as long as a test may take. With the timeouts of production, an emulator that
+/// starts or a machine that is busy for a second is a fault that no test planned, and a planned fault meets another request
+/// than the one it was planned for.
 pub fn patient(config: Builder) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(30))
@@ -109,10 +110,10 @@ pub fn patient(config: Builder) -> Builder {
     config.timeout_config(timeouts.build())
 }
 
-/// A client's own allowance for repeats. The SDK's default is one for all clients of a process and a region: 500, of which
-/// a repeat that does not help takes 14, so that some twenty failures of one test would leave all others without repeats.
-pub fn retries(allowance: TokenBucket) -> RetryPartition {
-    RetryPartition::custom("one of the tests").token_bucket(allowance).build()
+/// A retry quota for one client alone. The SDK's default is one quota for all clients of a process and a region: 500 tokens,
+/// of which a retry that fails takes 14, so that some twenty failures of one test would leave all others without retries.
+pub fn retries(quota: TokenBucket) -> RetryPartition {
+    RetryPartition::custom("one of the tests").token_bucket(quota).build()
 }
 
 /// The running service.
@@ -124,13 +125,13 @@ pub struct Api {
     pub watch: Watch,
     /// The service's own store, behind the proxy.
     pub proxied: Store,
-    /// The same store past the proxy and the watch, for other writers.
+    /// A store on the same table that bypasses the proxy and the watch, for other writers.
     pub store: Store,
-    /// What time the service thinks it is.
-    pub clock: Arc<MovedClock>,
-    /// What the store calls, and a hand on it.
+    /// The clock of the service.
+    pub clock: Arc<OffsetClock>,
+    /// The proxy that the store calls.
     pub proxy: Proxy,
-    /// Signs this service's cursors.
+    /// The key that signs this service's cursors.
     pub cursors: CursorKey,
     database: aws_sdk_dynamodb::Client,
     table: String,
@@ -139,8 +140,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// Starts one with [`KEY`] and, for tests of tenants and scopes, some others. Its store is [`patient`]: faults happen
-    /// where a test plans them, and nowhere else.
+    /// Starts one with [`KEY`] and, for tests of tenants and scopes, some other keys. Its store is [`patient`]: only the faults
+    /// that a test plans happen.
     pub async fn start() -> Self {
         Self::start_with(patient).await
     }
@@ -150,9 +151,9 @@ impl Api {
         Self::start_with(|config| config).await
     }
 
-    /// Starts one whose store calls DynamoDB in a way of its own: with other timeouts, say.
+    /// Starts one whose store calls DynamoDB with a changed configuration: with other timeouts, for example.
     pub async fn start_with(tune: impl FnOnce(Builder) -> Builder) -> Self {
-        // What went wrong inside is in the log and not in an answer: show it where a test fails.
+        // Causes of errors are in the log and not in an answer: show it if a test fails.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let (database, endpoint) = if let Ok(endpoint) = std::env::var(ENDPOINT) {
             (DynamoDb::at(endpoint.clone()), endpoint)
@@ -163,9 +164,9 @@ impl Api {
         };
         let proxy = Proxy::start(&endpoint).await;
         let watch = Watch::default();
-        let clock = Arc::new(MovedClock::default());
+        let clock = Arc::new(OffsetClock::default());
         let table = format!("ratchet-{}", uuid::Uuid::new_v4());
-        // The table is made past the proxy and the watch: what they see is the service's own.
+        // The table is created past the proxy and the watch: they only see the service's own requests.
         let direct = Store::new(patient(database.config()), table.clone(), clock.clone());
         direct.create_table_if_missing().await.expect("a table");
         let client = aws_sdk_dynamodb::Client::from_conf(patient(database.config()).build());
@@ -239,7 +240,7 @@ impl Api {
         text(&self.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await["id"])
     }
 
-    /// A new execution, brought to `status` by allowed transitions; its id.
+    /// A new execution, moved to `status` by allowed transitions; its id.
     pub async fn execution_in(&self, status: &str) -> String {
         let id = self.new_execution().await;
         let way: &[&str] = match status {
@@ -260,7 +261,7 @@ impl Api {
         id
     }
 
-    /// How many bytes an execution's head item has.
+    /// The bytes of an execution's head item.
     pub async fn item_size(&self, id: &str) -> usize {
         let output = self
             .database
@@ -274,7 +275,7 @@ impl Api {
         ratchet_store::item::size(&output.item.expect("an execution"))
     }
 
-    /// Puts `count` executions into the table as the service would have made them, the n-th as `seed` says for n. Their
+    /// Puts `count` executions into the table as the service would have created them, the n-th as `seed` returns for n. Their
     /// ids.
     pub async fn seed(&self, count: u32, seed: impl Fn(u32) -> Seed) -> Vec<ExecutionId> {
         let caller = caller(ORGANIZATION, "seed", Scopes::ALL);
@@ -340,7 +341,7 @@ impl Api {
         output.expect("an answer").items.unwrap_or_default()
     }
 
-    /// Puts an API key into the table, as keys were before there was a list of them.
+    /// Puts an API key into the table as an item without the attributes of the list of keys.
     pub async fn put_key(&self, key_id: &KeyId, record: &ApiKeyRecord) {
         let item = ratchet_store::item::api_key_item(key_id, record);
         self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");
@@ -360,13 +361,13 @@ impl Api {
     }
 }
 
-/// The partition key of an execution's item, if [`ORGANIZATION`] has it.
+/// The partition key of the item of an execution of [`ORGANIZATION`].
 #[must_use]
 pub fn item_key(id: &str) -> String {
     format!("e#{ORGANIZATION}#{id}")
 }
 
-/// The service, as the holder of one key sees it.
+/// The service, called with one API key.
 #[derive(Debug)]
 pub struct Caller<'a> {
     api: &'a Api,
@@ -397,14 +398,14 @@ impl Caller<'_> {
     }
 }
 
-/// A request that is being put together.
+/// A request that is being built.
 #[derive(Debug)]
 pub struct Call {
     request: reqwest::RequestBuilder,
 }
 
 impl Call {
-    /// With a header; the value may be any bytes that HTTP can carry.
+    /// With a header. The value may be any bytes that HTTP allows.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
@@ -442,7 +443,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// Where no whole answer came back.
+    /// If no complete answer arrives.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let response = self.request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -452,7 +453,7 @@ impl Call {
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP's status code.
@@ -473,7 +474,7 @@ impl Answer {
         self
     }
 
-    /// Ends the test unless it is an error of this status and code, whole as the contract has it.
+    /// Ends the test unless it is an error of this status and code, with all members of the contract.
     #[track_caller]
     pub fn assert_error(&self, status: u16, code: &str) -> &Self {
         self.assert_status(status);
@@ -486,18 +487,19 @@ impl Answer {
         self
     }
 
-    /// The problems of a refused request, as `loc: type`.
+    /// The validation errors of a refused request, as `loc: type`.
     #[track_caller]
-    pub fn problems(&self) -> Vec<String> {
+    pub fn validation_errors(&self) -> Vec<String> {
         self.assert_status(422);
-        let list = self.body["detail"].as_array().unwrap_or_else(|| panic!("no list of problems: {}", self.text));
+        let list =
+            self.body["detail"].as_array().unwrap_or_else(|| panic!("no list of validation errors: {}", self.text));
         list.iter()
-            .map(|problem| {
-                assert!(problem["msg"].is_string() && problem.get("input").is_some(), "{problem}");
-                let loc = problem["loc"].as_array().expect("loc is a list");
+            .map(|error| {
+                assert!(error["msg"].is_string() && error.get("input").is_some(), "{error}");
+                let loc = error["loc"].as_array().expect("loc is a list");
                 let loc: Vec<String> =
                     loc.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
-                format!("{}: {}", loc.join("."), text(&problem["type"]))
+                format!("{}: {}", loc.join("."), text(&error["type"]))
             })
             .collect()
     }
@@ -521,7 +523,7 @@ pub fn organization(id: &str) -> OrganizationId {
     OrganizationId::parse(id).expect("an organization")
 }
 
-/// A caller, for tests that call a store or a handler themselves.
+/// A caller, for tests that call a store or a handler directly.
 #[must_use]
 pub fn caller(organization: &str, key_id: &str, scopes: Scopes) -> ratchet_model::caller::Caller {
     ratchet_model::caller::Caller {
@@ -538,7 +540,7 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no string: {value}")).to_owned()
 }
 
-/// What another writer does meanwhile: a status, a `metadata` or a `tokens_used`, past the proxy.
+/// A change by another writer in the meantime: a status, a `metadata` or a `tokens_used`, past the proxy.
 pub async fn write_directly(store: &Store, id: &str, body: &Value) {
     let caller = caller(ORGANIZATION, "meanwhile", Scopes::ALL);
     let event = events::event(&json!({

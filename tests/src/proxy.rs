@@ -1,5 +1,5 @@
-//! A proxy between the store and its DynamoDB that does to chosen requests what networks do: to the next ones, by an
-//! explicit plan, or to those for an item, by a seed (see [`crate::seeded`]).
+//! A proxy between the store and its DynamoDB that injects the faults of networks and of DynamoDB: into the next requests,
+//! by an explicit plan, or into those for an item, by a seed (see [`crate::seeded`]).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,23 +13,23 @@ use tokio::sync::oneshot;
 
 use crate::seeded::{Disturbance, Kind, Seeded};
 
-/// What happens to one request.
+/// The fault of one request.
 pub enum Fault {
-    /// Nothing: it is passed on, and its answer back.
+    /// None: the request is passed on, and so is its answer.
     Pass,
-    /// It is lost on its way, and the connection with it.
+    /// It is lost before it reaches DynamoDB, and the connection is closed.
     DropRequest,
-    /// It is applied; then something else happens; then its answer is lost, and the connection with it.
+    /// It is applied; then the future runs; then its answer is lost, and the connection is closed.
     DropAnswer(BoxFuture<'static, ()>),
-    /// It is held back and delivered when somebody says so, however long ago its sender gave up.
+    /// It is held back and delivered when the test says so, however long ago its sender gave up.
     Hold(oneshot::Receiver<()>, oneshot::Sender<()>),
-    /// It is not passed on and answered with this status and body.
+    /// It is not passed on. The answer is this status and body.
     Answer(u16, String),
-    /// It is applied, and answered with this status and body all the same.
+    /// It is applied. The answer is this status and body all the same.
     ApplyAndAnswer(u16, String),
     /// It is passed on after a while.
     Delay(Duration),
-    /// The connection is reset: TCP's RST, where every other cut is its FIN.
+    /// The connection is reset by TCP's RST. All other faults close it by FIN.
     Reset {
         /// Whether it is applied first.
         applied: bool,
@@ -49,13 +49,13 @@ impl fmt::Debug for Fault {
 }
 
 impl Fault {
-    /// The answer is lost, and nothing else happens.
+    /// The answer is lost, and nothing happens before.
     #[must_use]
     pub fn drop_answer() -> Self {
         Self::DropAnswer(Box::pin(std::future::ready(())))
     }
 
-    /// DynamoDB's own way to say that it is busy.
+    /// One of DynamoDB's two answers for a throttled request.
     #[must_use]
     pub fn throttled() -> Self {
         Self::Answer(
@@ -65,7 +65,7 @@ impl Fault {
         )
     }
 
-    /// DynamoDB's other way to say that it is busy.
+    /// The other of DynamoDB's answers for a throttled request.
     #[must_use]
     pub fn throttling() -> Self {
         Self::Answer(
@@ -74,7 +74,7 @@ impl Fault {
         )
     }
 
-    /// DynamoDB's own way to say that something broke in it.
+    /// DynamoDB's answer for an internal error.
     #[must_use]
     pub fn internal() -> Self {
         Self::Answer(
@@ -110,7 +110,7 @@ impl Proxy {
         proxy
     }
 
-    /// What happens to the next requests, one each, in order; after them requests pass again.
+    /// Plans the faults of the next requests, one each, in order. After them requests pass again.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan.lock().expect("no test panics while it holds this").extend(faults);
     }
@@ -121,8 +121,8 @@ impl Proxy {
         self.plan.lock().expect("no test panics while it holds this").len()
     }
 
-    /// From now on a seed decides what happens to the requests for the item with this partition key. What is planned
-    /// explicitly comes first.
+    /// From now on a seed decides the faults of the requests for the item with this partition key. Explicitly planned faults
+    /// come first.
     pub fn disturb(&self, item: &str, disturbance: Disturbance) {
         self.seeded.disturb(item, disturbance);
     }
@@ -150,7 +150,7 @@ impl Proxy {
                     None => (Fault::Pass, None),
                 },
             };
-            let Some(answer) = suffer(fault, &request, &client, &mut server, upstream).await else { return };
+            let Some(answer) = inject(fault, &request, &client, &mut server, upstream).await else { return };
             if client.write_all(&answer.bytes).await.is_err() || answer.last {
                 return;
             }
@@ -158,15 +158,15 @@ impl Proxy {
     }
 }
 
-/// What goes back.
+/// The bytes that go back.
 struct Answer {
     bytes: Vec<u8>,
     /// Whether the connection ends with it.
     last: bool,
 }
 
-/// Does to a request what the fault says. `None`: nothing comes back, and the connection ends.
-async fn suffer(
+/// Injects the fault into a request. `None`: there is no answer, and the connection ends.
+async fn inject(
     fault: Fault,
     request: &[u8],
     client: &TcpStream,
@@ -188,10 +188,10 @@ async fn suffer(
             let _ = done.send(());
             return None;
         }
-        Fault::Answer(status, body) => made_up(status, &body),
+        Fault::Answer(status, body) => response(status, &body),
         Fault::ApplyAndAnswer(status, body) => {
             forward(server, upstream, request).await;
-            made_up(status, &body)
+            response(status, &body)
         }
         Fault::Delay(duration) => {
             tokio::time::sleep(duration).await;
@@ -210,7 +210,7 @@ async fn suffer(
             last = true;
             answer
         }
-        // In one write, so that the second one is there before the next request can be sent by this connection.
+        // In one write, so that the second answer is there before this connection can send the next request.
         Fault::AnswerTwice => forward(server, upstream, request).await?.repeat(2),
         Fault::DeliverTwice => {
             forward(server, upstream, request).await;
@@ -233,7 +233,7 @@ async fn forward(server: &mut Option<TcpStream>, upstream: &str, request: &[u8])
     answer
 }
 
-fn made_up(status: u16, body: &str) -> Vec<u8> {
+fn response(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
@@ -255,7 +255,7 @@ async fn read_message(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Vec<
     }
 }
 
-/// How long the message at the beginning of `bytes` is; `None` while it is not all there.
+/// The length of the message at the beginning of `bytes`; `None` while it is incomplete.
 fn message_length(bytes: &[u8]) -> Option<usize> {
     let body = find(bytes, 0, b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(bytes.get(..body)?).to_ascii_lowercase();

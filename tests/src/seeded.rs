@@ -1,10 +1,10 @@
 //! Faults by a seed: which of an item's requests meets which fault.
 //!
-//! What repeats from a seed: the decisions. The n-th request for an item (its partition key, which for an execution is
-//! its id) meets the same fault, with the same pause and on the same side of the write, whatever connection it comes by
-//! and whatever happens to other items. What does not: which of several concurrent requests is the n-th, and how long
-//! anything takes. One caller that waits for each answer sees the same run again; several see the same faults strike in
-//! the same order, at other victims.
+//! A seed repeats the decisions. The n-th request for an item (its partition key, which for an execution follows from its
+//! id) meets the same fault, with the same pause and on the same side of the write, on whatever connection it comes and
+//! whatever happens to other items. A seed does not repeat which of several concurrent requests is the n-th, nor how long
+//! anything takes. One caller that waits for each answer gets the same run again. Several callers get the same faults in
+//! the same order, but each fault may meet another request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,11 +26,11 @@ impl Random {
         Self(seed)
     }
 
-    /// The numbers of the n-th thing of a seed, as good as independent of those of the others.
+    /// The numbers of the n-th item of a seed, practically independent of those of the others.
     #[must_use]
     pub fn nth(seed: u64, n: u64) -> Self {
         let mut numbers = Self(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
-        // Neighbouring seeds must not begin alike.
+        // Seeds that differ by one must not begin alike.
         Self(numbers.number())
     }
 
@@ -47,16 +47,16 @@ impl Random {
         self.number() % end
     }
 
-    /// True in so many of a thousand cases.
+    /// True in `per_mille` of a thousand cases.
     pub const fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
 
-    /// One of `choices`, each as likely as its weight. The last one where all weights are 0.
+    /// One of `choices`, each as likely as its weight. The last one if all weights are 0.
     ///
     /// # Panics
     ///
-    /// Where there is nothing to choose.
+    /// If `choices` is empty.
     pub fn weighted<T: Copy>(&mut self, choices: &[(T, u64)]) -> T {
         let mut left = self.below(choices.iter().map(|(_, weight)| weight).sum::<u64>().max(1));
         for (choice, weight) in choices {
@@ -69,16 +69,16 @@ impl Random {
     }
 }
 
-/// What can happen to a request.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// It takes a little longer, so that others overtake it.
+    /// It takes a little longer, so that other requests may pass it.
     Slow,
     /// It is lost on its way.
     DropRequest,
     /// It is applied and its answer lost.
     DropAnswer,
-    /// It is delivered after its sender's timeout: while a later attempt runs, or after all have been given up.
+    /// It is delivered after its sender's timeout: while a later attempt runs, or after the last one is given up.
     Late,
     /// The connection is reset, before or after it was applied.
     Reset,
@@ -88,7 +88,7 @@ pub enum Kind {
     ThroughputExceeded,
     /// `ThrottlingException`.
     Throttling,
-    /// It is applied and half its answer lost.
+    /// It is applied and half of its answer lost.
     HalfAnswer,
     /// It is applied, and its answer comes twice.
     AnswerTwice,
@@ -113,15 +113,15 @@ impl Kind {
     ];
 }
 
-/// How likely each kind is, in so many of a thousand requests.
+/// How many of a thousand requests meet each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Odds([u64; Kind::ALL.len()]);
 
 impl Odds {
-    /// Nothing ever happens.
+    /// No faults.
     pub const CALM: Self = Self([0; Kind::ALL.len()]);
 
-    /// Each of `kinds` as likely as it says; nothing else happens.
+    /// Each of `kinds` with its odds, and no other fault.
     #[must_use]
     pub fn of(kinds: &[(Kind, u64)]) -> Self {
         let sum = |kind| kinds.iter().filter(|(other, _)| *other == kind).map(|(_, per_mille)| per_mille).sum();
@@ -140,30 +140,30 @@ impl Odds {
     }
 }
 
-/// What happens to the requests for one item.
+/// The faults of the requests for one item.
 #[derive(Debug, Clone, Copy)]
 pub struct Disturbance {
     /// Decides which request meets which fault.
     pub seed: u64,
     /// How likely each kind is.
     pub odds: Odds,
-    /// The store's attempt timeout: what is late comes after it, up to four times as late.
+    /// The store's attempt timeout. A late request is delivered after it, up to four times as late.
     pub attempt_timeout: Duration,
 }
 
-/// What happens to one request.
+/// The fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// The fault.
     pub kind: Kind,
     /// Whether it is applied, for the kinds that may do either.
     pub applied: bool,
-    /// For how long it is held back, for the kinds that do.
+    /// How long it is held back, for the kinds that do.
     pub pause: Duration,
 }
 
 impl Disturbance {
-    /// What happens to the n-th request, counted from 0.
+    /// The fault of the n-th request, counted from 0.
     #[must_use]
     pub fn decide(&self, n: u64) -> Option<Decision> {
         let mut numbers = Random::nth(self.seed, n);
@@ -198,7 +198,7 @@ impl From<Decision> for Fault {
     }
 }
 
-/// The items that are disturbed, and what has happened so far.
+/// The items whose requests meet faults, and how many faults there were of each kind.
 #[derive(Debug, Default)]
 pub struct Seeded {
     items: Mutex<HashMap<String, Item>>,
@@ -213,7 +213,7 @@ struct Item {
     under_way: Arc<watch::Sender<usize>>,
 }
 
-/// A request that is under way, until this is dropped.
+/// Counts a request as under way until this is dropped.
 #[derive(Debug)]
 pub struct UnderWay(Arc<watch::Sender<usize>>);
 
@@ -224,7 +224,7 @@ impl Drop for UnderWay {
 }
 
 impl Seeded {
-    /// From now on the requests for `item` are disturbed.
+    /// From now on the requests for `item` meet these faults.
     pub fn disturb(&self, item: &str, disturbance: Disturbance) {
         let item_plan = Item { disturbance, requests: 0, under_way: Arc::default() };
         self.items().insert(item.to_owned(), item_plan);
@@ -233,7 +233,7 @@ impl Seeded {
     /// From now on the requests for `item` pass. Returns when all that are held back have been delivered.
     pub async fn settle(&self, item: &str) {
         let Some(item) = self.items().remove(item) else { return };
-        // It fails only when its sender is gone, and then nothing is under way.
+        // It fails only if the sender is gone, and then nothing is under way.
         let _ = item.under_way.subscribe().wait_for(|requests| *requests == 0).await;
     }
 
@@ -244,7 +244,7 @@ impl Seeded {
         Kind::ALL.into_iter().zip(counts).collect()
     }
 
-    /// What happens to this request, if it is for an item that is disturbed.
+    /// The fault of this request, if it is for an item whose requests meet faults.
     pub(crate) fn next(&self, request: &[u8]) -> Option<(Fault, UnderWay)> {
         let key = partition_key(request)?;
         let mut items = self.items();
@@ -266,7 +266,7 @@ impl Seeded {
     }
 }
 
-/// The partition key of the item that a request is for, found by how the SDK spells it.
+/// The partition key of the item that a request is for, found by the way in which the SDK writes it.
 fn partition_key(request: &[u8]) -> Option<&str> {
     const BEFORE: &[u8] = br#""pk":{"S":""#;
     let start = request.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len();

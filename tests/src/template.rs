@@ -10,7 +10,7 @@ use serde_norway::Value as Yaml;
 /// here is a mistake: it would be deployed, and never run.
 pub const INVOKED_BY_HAND: [&str; 0] = [];
 
-/// What invokes a function.
+/// The kind of a function, by what invokes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The API, with a request to this route.
@@ -20,13 +20,13 @@ pub enum Kind {
         /// The path, with its parameters in braces.
         path: String,
     },
-    /// The API, with a key, before it lets a request through.
+    /// The API, with a key, before it passes a request to its function.
     Authorizer,
     /// A schedule.
     Schedule,
     /// A change in a table.
     Stream,
-    /// People: see [`INVOKED_BY_HAND`].
+    /// A person: see [`INVOKED_BY_HAND`].
     Hand,
 }
 
@@ -47,7 +47,7 @@ pub fn template() -> Yaml {
     serde_norway::from_str(&std::fs::read_to_string(path).expect("template.yaml")).expect("YAML")
 }
 
-/// The text of a YAML scalar, whatever intrinsic function it is the argument of.
+/// The text of a YAML scalar, also where it is the argument of an intrinsic function.
 #[track_caller]
 pub fn scalar(value: &Yaml) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value:?}")).to_owned()
@@ -76,16 +76,16 @@ pub fn functions(template: &Yaml) -> BTreeMap<String, Function> {
         .collect()
 }
 
-/// A function's name as its resources have it.
+/// A function's name as its resources spell it.
 pub fn pascal_case(name: &str) -> String {
     name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
 
-/// What invokes a function.
+/// The kind of a function.
 ///
 /// # Errors
 ///
-/// What is wrong where the template does not say, says it twice, or says what this does not know.
+/// If the template names nothing that invokes it, more than one thing, or an event of an unknown type.
 pub fn kind(template: &Yaml, id: &str, by_hand: bool) -> Result<Kind, String> {
     let events = &template["Resources"][id]["Properties"]["Events"];
     let events: Vec<&Yaml> = events.as_mapping().into_iter().flatten().map(|(_, event)| event).collect();
@@ -94,7 +94,7 @@ pub fn kind(template: &Yaml, id: &str, by_hand: bool) -> Result<Kind, String> {
         ([], false, true) => Ok(Kind::Hand),
         ([], false, false) => Err(format!("{id}: no event, no authorizer, and not named as invoked by hand")),
         ([event], false, false) => kind_of_event(event).map_err(|wrong| format!("{id}: {wrong}")),
-        // A second event would go past every check of the first.
+        // The checks read one event. A second one would not be checked.
         _ => Err(format!("{id}: more than one thing invokes it")),
     }
 }
@@ -128,7 +128,7 @@ fn kind_of_event(event: &Yaml) -> Result<Kind, String> {
         }
         Some("Schedule" | "ScheduleV2") => Ok(Kind::Schedule),
         Some("DynamoDB") => Ok(Kind::Stream),
-        other => Err(format!("tests/src/template.rs knows no event of type {other:?}")),
+        other => Err(format!("tests/src/template.rs has no kind for events of type {other:?}")),
     }
 }
 
@@ -139,12 +139,11 @@ impl Function {
         events.and_then(|events| events.values().next()).unwrap_or(&Yaml::Null)
     }
 
-    /// Whether a sample event is one that the function's schedule or stream could send. Those of API Gateway are in
-    /// `tests/api/events.rs`.
+    /// Whether the function's schedule or stream could send a sample event. `tests/api/events.rs` checks those of API Gateway.
     ///
     /// # Errors
     ///
-    /// The first thing that AWS would write in another way.
+    /// The first member that AWS would write in another way.
     pub fn could_send(&self, template: &Yaml, event: &Value) -> Result<(), String> {
         match self.kind {
             Kind::Schedule => self.schedule_could_send(event),
@@ -160,7 +159,7 @@ impl Function {
                 serde_json::from_str(input).map_err(|error| format!("{}: Input is no JSON: {error}", self.id))?;
             return check(*event == input, "the schedule sends its Input and nothing else");
         }
-        // A schedule of EventBridge Scheduler writes no object into `detail`, but the text of one.
+        // A schedule of EventBridge Scheduler writes the text of an object into `detail`, not an object.
         let scheduler = self.event()["Type"].as_str() == Some("ScheduleV2");
         let (source, detail) = if scheduler { ("aws.scheduler", json!("{}")) } else { ("aws.events", json!({})) };
         check(event["version"] == "0", "version")?;

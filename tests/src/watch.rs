@@ -1,4 +1,4 @@
-//! Watches the store's requests: how many of which kind, and what they consumed.
+//! Watches the store's requests: their operations, and the units that they consumed.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,12 +15,12 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
 
-/// What the store sent. Clones share what they see.
+/// The requests that the store sent. Clones share their record.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<Seen>>);
+pub struct Watch(Arc<Mutex<Record>>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Record {
     requests: Vec<String>,
     table_units: f64,
     index_units: f64,
@@ -37,8 +37,8 @@ impl Watch {
     /// The write units that single-item writes consumed since the last call: of the table, and of all indexes.
     #[must_use]
     pub fn units(&self) -> (f64, f64) {
-        let mut seen = self.0.lock().expect("no test panics while it holds this");
-        (std::mem::take(&mut seen.table_units), std::mem::take(&mut seen.index_units))
+        let mut record = self.0.lock().expect("no test panics while it holds this");
+        (std::mem::take(&mut record.table_units), std::mem::take(&mut record.index_units))
     }
 
     /// The read units that all reads consumed since the last call.
@@ -54,11 +54,11 @@ impl Watch {
 
     fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
         let Some(capacity) = capacity else { return };
-        let mut seen = self.0.lock().expect("no test panics while it holds this");
-        seen.table_units +=
+        let mut record = self.0.lock().expect("no test panics while it holds this");
+        record.table_units +=
             capacity.table().and_then(aws_sdk_dynamodb::types::Capacity::capacity_units).unwrap_or_default();
         let indexes = capacity.global_secondary_indexes().into_iter().flatten();
-        seen.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
+        record.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, no object, or say something twice.
+//! Bodies that are not JSON, not an object, or have a key twice.
 
 use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World};
 
@@ -12,7 +12,7 @@ async fn a_body_that_is_missing_or_no_object_is_refused_as_such() {
         for body in ["[]", r#"[{"flow_id":"demo"}]"#, r#""text""#, r#""""#, "1", "-0.5e1", "true", "false"] {
             world.assert_refused(operation, body, &["body: model_attributes_type".to_owned()]).await;
         }
-        assert_eq!(world.call(operation).send().await.problems(), ["body: missing"]);
+        assert_eq!(world.call(operation).send().await.validation_errors(), ["body: missing"]);
     }
     world.assert_untouched().await;
 }
@@ -20,7 +20,7 @@ async fn a_body_that_is_missing_or_no_object_is_refused_as_such() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_no_json_is_refused_with_the_place() {
     let world = World::start().await;
-    // The places are those that Python's json module names.
+    // The positions are those that Python's json module reports.
     for (body, place) in [
         ("{", 1),
         (r#"{"a"#, 3),
@@ -63,7 +63,7 @@ async fn a_body_that_is_no_json_is_refused_with_the_place() {
     for body in [r#"{"a":-Infinity}"#, r#"{"a":1.}"#, r#"{"a":1e}"#, r#"{"a":-}"#] {
         for operation in OPERATIONS {
             let answer = world.send(operation, body).await;
-            assert!(answer.problems().iter().all(|problem| problem.ends_with(": json_invalid")), "{body}");
+            assert!(answer.validation_errors().iter().all(|error| error.ends_with(": json_invalid")), "{body}");
         }
     }
     world.assert_untouched().await;
@@ -77,11 +77,14 @@ async fn bytes_that_are_no_utf_8_are_no_json() {
             [&b"{\"a\":\"\xff\"}"[..], b"{\"\xc3\xa9\":\"\xc3\"}", b"\xff\xfe{\0}\0", b"{\"a\":\"\xed\xa0\x80\"}"]
         {
             let answer = world.send(operation, bytes).await;
-            let problems = answer.problems();
-            assert!(problems.len() == 1 && problems[0].ends_with(": json_invalid"), "{bytes:?}: {problems:?}");
+            let errors = answer.validation_errors();
+            assert!(errors.len() == 1 && errors[0].ends_with(": json_invalid"), "{bytes:?}: {errors:?}");
         }
-        // The offset counts characters.
-        assert_eq!(world.send(operation, &b"{\"\xc3\xa9\":\"\xc3\"}"[..]).await.problems(), ["body.6: json_invalid"]);
+        // The position in the error counts characters.
+        assert_eq!(
+            world.send(operation, &b"{\"\xc3\xa9\":\"\xc3\"}"[..]).await.validation_errors(),
+            ["body.6: json_invalid"]
+        );
     }
     world.assert_untouched().await;
 }
@@ -95,30 +98,30 @@ async fn half_of_a_surrogate_pair_is_no_character() {
             for object in [format!(r#"{{"a":"{escape}"}}"#), format!(r#"{{"b":[{{"{escape}":1}}]}}"#)] {
                 let body = operation.body(&format!("\"{field}\":{object}"));
                 let answer = world.send(operation, body.clone()).await;
-                let problems = answer.problems();
-                assert!(problems.len() == 1 && problems[0].ends_with(": json_invalid"), "{body}: {problems:?}");
+                let errors = answer.validation_errors();
+                assert!(errors.len() == 1 && errors[0].ends_with(": json_invalid"), "{body}: {errors:?}");
             }
         }
         let record = world.accepted(operation, &format!(r#""{field}":{{"a":"\ud83d\ude00"}}"#)).await;
         assert_eq!(record.body[name]["a"], "😀");
     }
-    let text = world.send(Execute, r#"{"flow_id":"\ud800","trigger_type":"test"}"#).await.problems();
+    let text = world.send(Execute, r#"{"flow_id":"\ud800","trigger_type":"test"}"#).await.validation_errors();
     assert_eq!(text, ["body.12: json_invalid"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_repeated_key_the_last_one_counts_in_a_request() {
     let world = World::start().await;
-    // The first would be refused, the last is accepted; with the key in another spelling, too.
+    // The first value would be refused, the last is accepted. Also with the key in another spelling.
     for (operation, field, name) in OBJECTS {
         let escaped = field.replacen('e', r"\u0065", 1).replacen('o', r"\u006f", 1);
         for second in [field, &escaped] {
             let record = world.accepted(operation, &format!(r#""{field}":1,"{second}":{{"last":true}}"#)).await;
             assert_eq!(record.body[name]["last"], true, "{second}");
-            // And the other way round.
+            // And the reverse.
             let body = operation.body(&format!(r#""{second}":{{"last":true}},"{field}":1"#));
             let answer = world.send(operation, body).await;
-            assert_eq!(answer.problems(), [format!("body.{field}: dict_type")]);
+            assert_eq!(answer.validation_errors(), [format!("body.{field}: dict_type")]);
         }
     }
     let record =
@@ -128,7 +131,7 @@ async fn of_a_repeated_key_the_last_one_counts_in_a_request() {
     assert_eq!(record.body["tokens_used"], 2);
     let record = world.accepted(UpdateStatus, r#""status":"running","status":"cancelled""#).await;
     assert_eq!(record.body["status"], "cancelled");
-    // A last null counts, too: the field is then as good as absent.
+    // A last null counts, too: the field is then treated as absent.
     let record = world.accepted(Update, r#""tokens_used":5,"tokens_used":null"#).await;
     assert_eq!(record.body["tokens_used"], serde_json::Value::Null);
 }
@@ -144,7 +147,7 @@ async fn of_a_repeated_key_the_last_one_counts_in_what_is_stored() {
             (r#"{"a":1,"\u0061":{"c":1}}"#.to_owned(), r#"{"\u0061":{"c":1}}"#.to_owned()),
             (r#"{"\u0061":1,"a":[{"":1,"":2}]}"#.to_owned(), r#"{"a":[{"":2}]}"#.to_owned()),
             (deep(r#"{"x":{"y":1},"x":{"y":2}}"#), deep(r#"{"x":{"y":2}}"#)),
-            // More members than are compared one by one.
+            // More members than the reader compares one by one.
             (
                 format!(r#"{{{}"k3":"last"}}"#, many.concat()),
                 r#"{"k0":20,"k1":21,"k2":22,"k4":24,"k5":25,"k6":26,"k7":27,"k8":28,"k9":29,"k3":"last"}"#.to_owned(),
@@ -198,11 +201,11 @@ async fn a_field_may_nest_100_levels_and_not_101() {
             }
         }
     }
-    // Not even a body that never ends takes the stack along.
+    // Not even a body that opens levels without an end overflows the stack.
     for operation in OPERATIONS {
         for open in ["[", r#"{"a":"#] {
             let answer = world.send(operation, open.repeat(100_000)).await;
-            assert!(answer.problems()[0].ends_with(": json_invalid"));
+            assert!(answer.validation_errors()[0].ends_with(": json_invalid"));
         }
     }
     world.assert_untouched().await;

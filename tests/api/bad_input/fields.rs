@@ -1,4 +1,4 @@
-//! Fields of the wrong type, out of bounds, or of no such name.
+//! Fields of the wrong type, out of bounds, or with an unknown name.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Execute, OPERATIONS, Operation, Update, UpdateStatus, World, member};
 
-/// What a field takes.
+/// The type of a field.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Text,
@@ -59,9 +59,9 @@ const FIELDS: [(Operation, &[(&str, Kind)]); 3] = [
 /// The values that are tried on every field.
 const VALUES: [&str; 6] = ["true", "1.5", "1", r#""x""#, "[]", "{}"];
 
-/// What is wrong with each of [`VALUES`], by hand; nothing where it is fine.
+/// The validation error of each of [`VALUES`], written by hand; empty if the value is valid.
 #[rustfmt::skip]
-const fn faults(kind: Kind) -> [&'static str; 6] {
+const fn expected_errors(kind: Kind) -> [&'static str; 6] {
     match kind {
         //                 true                     1.5                      1                        "x"                      []                       {}
         Kind::Text    => ["string_type",           "string_type",           "string_type",           "",                      "string_type",           "string_type"],
@@ -80,23 +80,23 @@ async fn every_field_of_the_wrong_type_is_named_at_once() {
     for (operation, fields) in FIELDS {
         for (column, value) in VALUES.iter().enumerate() {
             let members: Vec<String> = fields.iter().map(|(name, _)| member(name, value)).collect();
-            let problems: Vec<String> = fields
+            let errors: Vec<String> = fields
                 .iter()
-                .map(|(name, kind)| (name, faults(*kind)[column]))
-                .filter(|(_, fault)| !fault.is_empty())
-                .map(|(name, fault)| format!("body.{name}: {fault}"))
+                .map(|(name, kind)| (name, expected_errors(*kind)[column]))
+                .filter(|(_, error)| !error.is_empty())
+                .map(|(name, error)| format!("body.{name}: {error}"))
                 .collect();
             let body = format!("{{{}}}", members.join(","));
-            let answer = world.assert_refused(operation, &body, &problems).await;
+            let answer = world.assert_refused(operation, &body, &errors).await;
             let sent: Value = serde_json::from_str(value).expect("JSON");
-            for problem in answer.body["detail"].as_array().into_iter().flatten() {
-                assert_eq!(problem["input"], sent);
+            for error in answer.body["detail"].as_array().into_iter().flatten() {
+                assert_eq!(error["input"], sent);
             }
         }
     }
     let part = r#"{"flow_id":"demo","trigger_type":"test","retry_config":{"max_retries":"3","retries":1}}"#;
-    let problems = ["body.retry_config.max_retries: int_type", "body.retry_config.retries: extra_forbidden"];
-    world.assert_refused(Execute, part, &problems.map(str::to_owned)).await;
+    let errors = ["body.retry_config.max_retries: int_type", "body.retry_config.retries: extra_forbidden"];
+    world.assert_refused(Execute, part, &errors.map(str::to_owned)).await;
     world.assert_untouched().await;
 }
 
@@ -108,16 +108,16 @@ async fn null_is_wrong_where_a_value_is_required_and_absent_elsewhere() {
         format!("{{{}}}", members.join(","))
     };
     for (operation, fields) in FIELDS {
-        let problems: &[&str] = match operation {
+        let errors: &[&str] = match operation {
             Execute => &["body.flow_id: string_type", "body.trigger_type: enum"],
             Update => &[],
             UpdateStatus => &["body.status: enum"],
         };
-        let problems: Vec<String> = problems.iter().map(|problem| (*problem).to_owned()).collect();
-        if problems.is_empty() {
+        let errors: Vec<String> = errors.iter().map(|error| (*error).to_owned()).collect();
+        if errors.is_empty() {
             world.send(operation, nulls(fields)).await.assert_status(200);
         } else {
-            world.assert_refused(operation, &nulls(fields), &problems).await;
+            world.assert_refused(operation, &nulls(fields), &errors).await;
         }
     }
     world.assert_refused(Execute, "{}", &["flow_id", "trigger_type"].map(|name| format!("body.{name}: missing"))).await;
@@ -125,7 +125,7 @@ async fn null_is_wrong_where_a_value_is_required_and_absent_elsewhere() {
     world.send(Update, "{}").await.assert_status(200);
     world.assert_untouched().await;
 
-    // A null is never kept as a value: the record is that of the smallest request.
+    // A null is never stored as a value: the record is that of the smallest request.
     let optional: Vec<String> = FIELDS[0].1.iter().skip(2).map(|(name, _)| member(name, "null")).collect();
     let record = world.accepted(Execute, &optional.join(",")).await.body;
     assert_eq!([&record["metadata"], &record["trigger_data"], &record["variables"]], [&json!({}); 3]);
@@ -162,7 +162,7 @@ async fn integers_are_held_to_their_bounds_in_every_notation() {
                 digits => digits.parse().expect("an integer"),
             };
             assert_eq!(record.body[name], exact, "{field} {value}");
-            // Not 1.0 and not 1e1: a typed client reads an integer.
+            // Not 1.0 and not 1e1: a typed client expects an integer.
             assert!(record.text.contains(&format!("\"{name}\":{exact},")), "{field} {value}");
         }
         let refused = async |value: &str, kind: &str, context: Value| {
@@ -221,7 +221,7 @@ async fn a_cost_is_a_finite_number_from_0_up_and_keeps_its_digits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cost_below_0_is_refused_however_small_it_is() {
     let world = World::start().await;
-    // A double rounds it to -0, which is not below 0; the text, which is what is kept, is.
+    // A double rounds it to -0, which is not below 0. The text, which is what is stored, is below 0.
     let body = Update.body(&member("cost_estimate", "-1e-400"));
     world.assert_refused(Update, &body, &["body.cost_estimate: greater_than_equal".to_owned()]).await;
     world.assert_untouched().await;
@@ -247,17 +247,17 @@ async fn texts_are_held_to_their_lengths_in_characters() {
         if least == 0 {
             assert_eq!(world.accepted(operation, &empty).await.body[field], "");
         } else {
-            let problems = [format!("body.{field}: string_too_short")];
-            let answer = world.assert_refused(operation, &operation.body(&empty), &problems).await;
+            let errors = [format!("body.{field}: string_too_short")];
+            let answer = world.assert_refused(operation, &operation.body(&empty), &errors).await;
             assert_eq!(answer.body["detail"][0]["ctx"], json!({ "min_length": 1 }));
         }
     }
-    // The same bound for the text that becomes the error_message.
+    // The text that becomes the error_message has the same bound.
     let info = |length: usize| format!(r#""error_info":{{"message":"{}"}}"#, "é".repeat(length));
     let record = world.accepted(UpdateStatus, &info(8_192)).await;
     assert_eq!(record.body["error_message"].as_str().map(str::len), Some(2 * 8_192));
-    let problems = ["body.error_info.message: string_too_long".to_owned()];
-    world.assert_refused(UpdateStatus, &UpdateStatus.body(&info(8_193)), &problems).await;
+    let errors = ["body.error_info.message: string_too_long".to_owned()];
+    world.assert_refused(UpdateStatus, &UpdateStatus.body(&info(8_193)), &errors).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +300,7 @@ async fn a_time_has_a_zone_and_is_one() {
             assert_eq!(record.body[field], written, "{field} {time}");
         }
     }
-    // However far away, an end has a duration that is no less than 0.
+    // The duration is at least 0, however far away the end is.
     for time in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"] {
         let record = world.accepted(Update, &format!(r#""status":"failed","completed_at":"{time}""#)).await;
         assert!(record.body["duration_ms"].is_u64(), "{}", record.text);
@@ -350,7 +350,7 @@ async fn every_unknown_field_is_named_and_many_do_not_break_the_answer() {
             let body = operation.body(&format!("\"{name}\":1"));
             world.assert_refused(operation, &body, &[format!("body.{name}: extra_forbidden")]).await;
         }
-        // Known to another operation is unknown here.
+        // A field of another operation is unknown here.
         let foreign = if operation == Execute { "tokens_used" } else { "flow_id" };
         let body = operation.body(&member(foreign, "1"));
         world.assert_refused(operation, &body, &[format!("body.{foreign}: extra_forbidden")]).await;
@@ -359,13 +359,13 @@ async fn every_unknown_field_is_named_and_many_do_not_break_the_answer() {
         world.assert_refused(operation, &operation.body(&unknown(200)), &all).await;
 
         let answer = world.send(operation, operation.body(&unknown(2_000))).await;
-        let problems = answer.problems();
-        assert!((200..=1_001).contains(&problems.len()), "{}", problems.len());
-        assert_eq!(problems.iter().collect::<BTreeSet<_>>().len(), problems.len());
+        let errors = answer.validation_errors();
+        assert!((200..=1_001).contains(&errors.len()), "{}", errors.len());
+        assert_eq!(errors.iter().collect::<BTreeSet<_>>().len(), errors.len());
         assert!(answer.text.len() < 256 * 1024, "{} bytes", answer.text.len());
-        let told = problems.len() - 1;
-        let rest = answer.body["detail"][told]["msg"].as_str().unwrap_or_default().to_owned();
-        assert_eq!(rest, format!("{} more problems are not listed", 2_000 - told));
+        let listed = errors.len() - 1;
+        let rest = answer.body["detail"][listed]["msg"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(rest, format!("{} more problems are not listed", 2_000 - listed));
     }
     world.assert_untouched().await;
 }
@@ -377,7 +377,7 @@ async fn what_is_echoed_of_a_huge_mistake_stays_far_below_what_lambda_can_return
     let quotes = format!("[{}\"\"]", "\"\",".repeat(300));
     let many: Vec<String> = (0..1_100).map(|number| format!("\"{number}\":{quotes}")).collect();
     for (body, most) in [
-        // Of a long value the beginning is enough; a name is told in full.
+        // A long value is shown in part, a name in full.
         (format!(r#"{{"flow_id":[{}""]}}"#, r#""\"\\\"","#.repeat(100_000)), 16 * 1024),
         (format!("[{}0]", "0,".repeat(500_000)), 16 * 1024),
         (format!("{{{}}}", many.join(",")), 2 * 1024 * 1024),
@@ -386,7 +386,7 @@ async fn what_is_echoed_of_a_huge_mistake_stays_far_below_what_lambda_can_return
         assert!(body.len() <= 1024 * 1024, "{}", body.len());
         for operation in OPERATIONS {
             let answer = world.send(operation, body.clone()).await;
-            assert!(!answer.problems().is_empty());
+            assert!(!answer.validation_errors().is_empty());
             assert!(answer.text.len() < most, "{} bytes", answer.text.len());
         }
     }

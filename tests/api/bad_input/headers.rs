@@ -1,4 +1,4 @@
-//! Headers: Content-Type, keys, tags, names in any case, bytes that are no text.
+//! Headers: Content-Type, keys, tags, names in any case, bytes that are not text.
 
 use local::operations::{Endpoint, FunctionResponse, OPERATIONS as ENDPOINTS, Services};
 use reqwest::Method;
@@ -21,7 +21,7 @@ async fn what_is_json_by_its_content_type_or_has_none_is_read() {
             Some("application/json;charset=UTF-8"),
             Some("Application/JSON ; Charset=\"Utf-8\""),
             Some("application/json; profile=\"x\"; charset=utf-8"),
-            // API Gateway hands these on in base64.
+            // API Gateway passes these on in base64.
             Some("application/merge-patch+json"),
             Some("application/vnd.acme.run+json; charset=utf-8"),
         ] {
@@ -34,14 +34,13 @@ async fn what_is_json_by_its_content_type_or_has_none_is_read() {
             assert_eq!(answer.status.as_u16(), 200, "{operation:?} {content_type:?}: {}", answer.text);
         }
     }
-    // What comes in base64 means the same.
+    // A body in base64 is read as the same body without.
     let send = world.call(Execute).header("content-type", "application/vnd.acme.run+json");
     let answer = send.body(Execute.body(r#""metadata":{"é":"😀\u0000","n":1.0}"#)).send().await;
     assert!(answer.assert_status(200).text.contains(r#""metadata":{"é":"😀\u0000","n":1.0},"#), "{}", answer.text);
-    for (body, problem) in [("", "body: missing"), ("[]", "body: model_attributes_type"), ("{", "body.1: json_invalid")]
-    {
+    for (body, error) in [("", "body: missing"), ("[]", "body: model_attributes_type"), ("{", "body.1: json_invalid")] {
         let send = world.call(Execute).header("content-type", "application/vnd.acme.run+json");
-        assert_eq!(send.body(body).send().await.problems(), [problem]);
+        assert_eq!(send.body(body).send().await.validation_errors(), [error]);
     }
 }
 
@@ -76,10 +75,10 @@ async fn what_is_not_json_by_its_content_type_is_refused() {
             assert!(answer.text.len() < 1_024, "{}", answer.text);
         }
     }
-    // Without a body it is the body that is missing, whatever its type would have been.
+    // Without a body the error is that the body is missing, whatever the Content-Type.
     for content_type in ["text/plain", "application/json", ""] {
         let answer = world.call(Execute).header("content-type", content_type).send().await;
-        assert_eq!(answer.problems(), ["body: missing"], "{content_type}");
+        assert_eq!(answer.validation_errors(), ["body: missing"], "{content_type}");
     }
     world.assert_untouched().await;
 }
@@ -100,7 +99,11 @@ async fn an_idempotency_key_has_1_to_255_visible_characters() {
         ] {
             let send = world.call(operation).header("content-type", "application/json").header("idempotency-key", key);
             let answer = send.body(operation.body("")).send().await;
-            assert_eq!(answer.problems(), [format!("header.idempotency-key: {kind}")], "{operation:?} {key:?}");
+            assert_eq!(
+                answer.validation_errors(),
+                [format!("header.idempotency-key: {kind}")],
+                "{operation:?} {key:?}"
+            );
         }
     }
     world.assert_untouched().await;
@@ -145,9 +148,9 @@ async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
         ] {
             let send = world.call(operation).header("content-type", "application/json").header("if-match", tags);
             let answer = send.body(operation.body("")).send().await;
-            assert_eq!(answer.problems(), ["header.if-match: string_pattern_mismatch"], "{tags:?}");
+            assert_eq!(answer.validation_errors(), ["header.if-match: string_pattern_mismatch"], "{tags:?}");
         }
-        // Well-formed, and not the present tag: in other digits, of another service, too many to compare.
+        // Well-formed, and not the current tag: with other digits, of another service, too many to compare.
         let many: Vec<String> = (3..5_000).map(|version| format!("\"{version}\"")).collect();
         for tags in [
             "\"1\"",
@@ -168,7 +171,7 @@ async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_in_the_body_and_in_the_headers_are_told_together() {
+async fn validation_errors_of_the_body_and_of_the_headers_are_answered_together() {
     let world = World::start().await;
     let mistakes = [
         (Execute, "{}", &["body.flow_id: missing", "body.trigger_type: missing"][..]),
@@ -180,16 +183,16 @@ async fn mistakes_in_the_body_and_in_the_headers_are_told_together() {
         |operation| operation.method != "GET",
         mistakes.map(|(operation, ..)| operation.id()),
     );
-    for (operation, body, problems) in mistakes {
+    for (operation, body, errors) in mistakes {
         let send = world.call(operation).header("content-type", "application/json").header("if-match", "2");
         let answer = send.header("idempotency-key", "a b").body(body).send().await;
-        let mut expected = problems.to_vec();
+        let mut expected = errors.to_vec();
         expected.push("header.idempotency-key: string_pattern_mismatch");
-        // What is to be made has no tag yet.
+        // An execution that is to be created has no tag yet.
         if operation != Execute {
             expected.push("header.if-match: string_pattern_mismatch");
         }
-        assert_eq!(answer.problems(), expected, "{operation:?}");
+        assert_eq!(answer.validation_errors(), expected, "{operation:?}");
     }
     world.assert_untouched().await;
 }
@@ -209,7 +212,7 @@ async fn a_refused_request_is_named_as_its_caller_named_it() {
     for id in [&b""[..], b"a b", b"a:b", b"a/b", b"{\"a\":1}", b"\xff", "é".as_bytes(), b"a\tb", too_long.as_bytes()] {
         let answer = world.api.request(Method::GET, &missing).header("x-correlation-id", id).send().await;
         answer.assert_error(404, "EXECUTION_NOT_FOUND");
-        // API Gateway's own, which `local` makes of 32 digits.
+        // API Gateway's own id, for which `local` uses 32 digits.
         let given = answer.header("x-correlation-id").unwrap_or_default();
         assert!(given.len() == 32 && given.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?}: {given}");
     }
@@ -242,7 +245,7 @@ async fn no_bytes_in_a_header_break_an_answer() {
             for value in hostile {
                 let mut send = world.api.request(method.clone(), &path).header(header, value);
                 if method != Method::GET {
-                    // Refused whatever the headers say, so that the execution stays as it is.
+                    // The body is refused whatever the headers are, so that the execution stays as it is.
                     send = send.body(r#"{"unknown":1}"#);
                 }
                 let answer = send.send().await;
@@ -256,7 +259,7 @@ async fn no_bytes_in_a_header_break_an_answer() {
             }
         }
         for key in hostile {
-            // A second key: API Gateway joins them, and the authorizer knows no such key.
+            // A second key: API Gateway joins both, and the authorizer does not find such a key.
             let answer = world.api.request(method.clone(), &path).header("x-api-key", key).send().await;
             assert_eq!(answer.assert_status(403).body, json!({ "message": "Forbidden" }));
         }
@@ -336,16 +339,16 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
     world.assert_untouched().await;
 }
 
-/// What an event that API Gateway would never send does: no function may end without an answer.
+/// Events that API Gateway would never send: no function may end without an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_without_its_parts_is_answered() {
     let world = World::start().await;
     let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
     for endpoint in ENDPOINTS {
         let name = endpoint.operation.name;
-        // What API Gateway always sets is missing: the runtime refuses it, and API Gateway makes a 500 of that.
+        // Members that API Gateway always sets are missing: the runtime refuses the event, and API Gateway answers 500.
         assert!(endpoint.call(&services, "{}").await.is_err(), "{name}");
-        // Without an authorizer's word no request is served: the deployment is wrong, and not the caller.
+        // Without the authorizer's context no request is served: the deployment is wrong, and not the caller.
         let bare = endpoint.call(&services, &event(&json!({})).to_string()).await.expect("an event");
         assert_eq!(bare.status_code, 500, "{name}");
         let event = event(&json!({
@@ -362,7 +365,7 @@ async fn an_event_without_its_parts_is_answered() {
     world.assert_untouched().await;
 }
 
-/// What is tried on each of [`OPERATIONS`] is tried on all that there are.
+/// [`OPERATIONS`] has every operation with a body, so that what is tried on each of them is tried on all.
 #[test]
 fn every_route_with_a_body_is_tried() {
     let writes = OPERATIONS.map(Operation::id);

@@ -1,4 +1,4 @@
-//! Execution ids that are none.
+//! Execution ids that are not valid.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tests::Answer;
 
 use super::{Update, UpdateStatus, World};
 
-/// Every route with an id in it, each with a good body.
+/// The answers of every route with an id in it, each with a valid body.
 async fn ask_all(world: &World, id: &str) -> Vec<Answer> {
     let patch = async |path: String, body: String| {
         let call = world.api.request(Method::PATCH, &path).header("content-type", "application/json");
@@ -43,7 +43,7 @@ async fn whatever_stands_in_the_place_of_an_id_is_as_missing_as_any_other() {
         format!("%23{id}"),
         "c%23acme%23demo".to_owned(),
         "k%230123456789abcdef".to_owned(),
-        // Nearly the id, or the id in a form that is not given out.
+        // Nearly the id, or the id in a form that the service never writes.
         format!("{id}%00"),
         format!("%20{id}"),
         format!("{id}%0a"),
@@ -56,7 +56,7 @@ async fn whatever_stands_in_the_place_of_an_id_is_as_missing_as_any_other() {
         id.replace('-', "%E2%80%90"),
         id[..35].to_owned(),
         format!("{id}0"),
-        // Anything at all.
+        // Arbitrary texts.
         "0".to_owned(),
         "-1".to_owned(),
         "null".to_owned(),
@@ -98,13 +98,13 @@ async fn a_path_without_an_id_is_no_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_body_is_told_before_a_missing_execution_and_neither_is_written() {
+async fn a_bad_body_is_answered_before_a_missing_execution_and_neither_is_written() {
     let world = World::start().await;
     for id in ["x", "6a1ed1a4-7ee7-4a8a-b1f0-4b21a3a5f3d9"] {
         let answer = world.api.patch(&format!("/flows/executions/{id}"), &json!({ "tokens": 1 })).await;
-        assert_eq!(answer.problems(), ["body.tokens: extra_forbidden"]);
+        assert_eq!(answer.validation_errors(), ["body.tokens: extra_forbidden"]);
         let answer = world.api.patch(&format!("/executions/{id}"), &json!({})).await;
-        assert_eq!(answer.problems(), ["body.status: missing"]);
+        assert_eq!(answer.validation_errors(), ["body.status: missing"]);
     }
     world.assert_untouched().await;
 }

@@ -1,4 +1,4 @@
-//! The query of list executions: its parameters, and cursors that are not its own.
+//! The query of list executions: its parameters, and cursors of other queries.
 
 use ratchet_http::cursor::CursorKey;
 use ratchet_model::clock::Timestamp;
@@ -13,7 +13,7 @@ const PATH: &str = "/flows/executions";
 async fn every_parameter_is_checked() {
     let api = Api::start().await;
     let (long, longest) = ("x".repeat(257), "%F0%9F%98%80".repeat(257));
-    for (query, problems) in [
+    for (query, errors) in [
         ("page=0", &["page: greater_than_equal"][..]),
         ("page=-1", &["page: greater_than_equal"]),
         ("page=-99999999999999999999", &["page: greater_than_equal"]),
@@ -46,7 +46,7 @@ async fn every_parameter_is_checked() {
         ("created_after=", &["created_after: datetime_parsing"]),
         ("created_after=2026-01-02T03:04:05", &["created_after: timezone_aware"]),
         ("created_before=2026-01-02", &["created_before: datetime_parsing"]),
-        // A plus that was not encoded is a blank.
+        // A plus that is not encoded means a blank.
         ("created_before=2026-01-02T03:04:05+02:00", &["created_before: datetime_parsing"]),
         ("created_before=99999-01-02T03:04:05Z", &["created_before: datetime_parsing"]),
         ("cursor=", &["cursor: value_error"]),
@@ -57,7 +57,7 @@ async fn every_parameter_is_checked() {
         ("organization_id=other", &["organization_id: extra_forbidden"]),
         ("status%00=running", &["status\0: extra_forbidden"]),
         ("%C3%A9=1&%ff=2", &["é: extra_forbidden", "\u{fffd}: extra_forbidden"]),
-        // Of two, each is checked.
+        // If a parameter is there twice, both values are checked.
         ("page=x&page=1", &["page: int_parsing"]),
         ("page=1&page=x", &["page: int_parsing"]),
         (
@@ -74,12 +74,12 @@ async fn every_parameter_is_checked() {
             ],
         ),
     ] {
-        let problems: Vec<String> = problems.iter().map(|problem| format!("query.{problem}")).collect();
-        assert_eq!(api.get(&format!("{PATH}?{query}")).await.problems(), problems, "{query}");
+        let errors: Vec<String> = errors.iter().map(|error| format!("query.{error}")).collect();
+        assert_eq!(api.get(&format!("{PATH}?{query}")).await.validation_errors(), errors, "{query}");
     }
     let many: Vec<String> = (0..2_000).map(|number| format!("p{number}=")).collect();
     let answer = api.get(&format!("{PATH}?{}", many.join("&"))).await;
-    assert!((200..=1_001).contains(&answer.problems().len()));
+    assert!((200..=1_001).contains(&answer.validation_errors().len()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +108,7 @@ async fn what_a_query_may_say_is_answered() {
             answer.body["executions"].as_array().into_iter().flatten().map(|one| &one["id"]).collect();
         assert_eq!(ids, vec![id.as_str(); count], "{query}");
     }
-    // A page that nobody fills is empty, however far.
+    // A page past the end is empty, however far.
     for page in ["2", "101", "9007199254740991"] {
         let answer = api.get(&format!("{PATH}?page={page}&page_size=100")).await;
         assert_eq!(answer.assert_status(200).body["executions"], serde_json::json!([]), "{page}");
@@ -143,16 +143,16 @@ async fn a_cursor_is_good_for_its_own_walk_only() {
             if query == other {
                 assert_eq!(answer.assert_status(200).body["page"], 2);
             } else {
-                assert_eq!(answer.problems(), ["query.cursor: value_error"], "{query} -> {other}");
+                assert_eq!(answer.validation_errors(), ["query.cursor: value_error"], "{query} -> {other}");
             }
         }
-        // Another organization has the very same query.
+        // Another organization with the same query.
         let answer = api.with_key("other-key").get(&format!("{PATH}?page_size=1{query}&cursor={cursor}")).await;
-        assert_eq!(answer.problems(), ["query.cursor: value_error"], "{query}");
-        // Another key of the same organization walks on.
+        assert_eq!(answer.validation_errors(), ["query.cursor: value_error"], "{query}");
+        // Another key of the same organization can go on.
         api.with_key("second-key").get(&format!("{PATH}?page_size=1{query}&cursor={cursor}")).await.assert_status(200);
         let both = api.get(&format!("{PATH}?page_size=1{query}&cursor={cursor}&page=2")).await;
-        assert_eq!(both.problems(), ["query.page: value_error"], "{query}");
+        assert_eq!(both.validation_errors(), ["query.page: value_error"], "{query}");
     }
 }
 
@@ -182,7 +182,7 @@ async fn a_cursor_that_is_forged_or_tampered_with_is_refused() {
         "x".repeat(10_000),
         text(&first.body["executions"][0]["id"]),
     ];
-    // One character changed, wherever it is.
+    // One character changed, at any place.
     for (at, character) in cursor.char_indices() {
         let other = if character == 'A' { 'B' } else { 'A' };
         forged.push(format!("{}{other}{}", &cursor[..at], &cursor[at + 1..]));
@@ -198,16 +198,16 @@ async fn a_cursor_that_is_forged_or_tampered_with_is_refused() {
     forged.push(api.cursors.seal(&tests::organization("other"), &Filter::default(), &position));
     for cursor in &forged {
         let answer = api.get(&format!("{PATH}?page_size=1&cursor={cursor}")).await;
-        assert_eq!(answer.problems(), ["query.cursor: value_error"], "{cursor}");
+        assert_eq!(answer.validation_errors(), ["query.cursor: value_error"], "{cursor}");
     }
     assert_eq!(api.get(&format!("{PATH}?page_size=1&cursor={cursor}")).await.assert_status(200).body["page"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_cursor_is_told_together_with_the_other_problems() {
+async fn a_bad_cursor_is_answered_together_with_the_other_validation_errors() {
     let api = Api::start().await;
     let answer = api.get(&format!("{PATH}?cursor=x&page_size=0")).await;
-    let mut problems = answer.problems();
-    problems.sort_unstable();
-    assert_eq!(problems, ["query.cursor: value_error", "query.page_size: greater_than_equal"]);
+    let mut errors = answer.validation_errors();
+    errors.sort_unstable();
+    assert_eq!(errors, ["query.cursor: value_error", "query.page_size: greater_than_equal"]);
 }

@@ -8,25 +8,25 @@ use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World, call, pad
 
 const MIB: usize = 1024 * 1024;
 
-/// What DynamoDB keeps in one item.
+/// The most that DynamoDB stores in one item.
 const ITEM: usize = 400 * 1024;
 
-/// An object of exactly so many bytes.
+/// An object of exactly this many bytes.
 fn object(bytes: usize) -> String {
     let frame = r#"{"a":""}"#.len();
     format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - frame))
 }
 
-/// Ends the test unless the answer is 413 and its detail names a size of at least `least`, and this limit.
+/// Ends the test unless the answer is 413 and its detail names a size of at least `min`, and this limit.
 #[track_caller]
-fn assert_too_large(answer: &Answer, least: usize, limit: usize) {
+fn assert_too_large(answer: &Answer, min: usize, limit: usize) {
     answer.assert_error(413, "PAYLOAD_TOO_LARGE");
     let detail = text(&answer.body["detail"]);
     let numbers: Vec<usize> =
         detail.split(|character: char| !character.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
-    let [size, told] = numbers[..] else { panic!("no two sizes: {detail}") };
-    // What is not the caller's in a record, or in the update, is small.
-    assert!((least..least + 2_048).contains(&size) && told == limit, "{detail}: expected {least} and {limit}");
+    let [size, stated] = numbers[..] else { panic!("no two sizes: {detail}") };
+    // The parts of a record or an update that do not come from the caller are small.
+    assert!((min..min + 2_048).contains(&size) && stated == limit, "{detail}: expected {min} and {limit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +44,7 @@ async fn a_body_may_have_1_mib_and_not_a_byte_more() {
             // Bytes count, not characters.
             let wide = format!(r#"{{"a":"{}"}}"#, "é".repeat(MIB / 2));
             assert_too_large(&send(wide).await, MIB + 8, MIB);
-            // It is refused for its size before anybody looks into it.
+            // It is refused for its size before it is read.
             assert_too_large(&send("[".repeat(2 * MIB)).await, 2 * MIB, MIB);
         }
     }
@@ -54,7 +54,7 @@ async fn a_body_may_have_1_mib_and_not_a_byte_more() {
         let id = running(&world.api).await;
         let send = call(&world.api, operation, &id).header("content-type", "application/json");
         send.body(padded(&operation.body(""), MIB)).send().await.assert_status(200);
-        // Decoded, and not as API Gateway hands it on, in base64.
+        // The decoded size counts, not that of the base64 that API Gateway passes on.
         let id = running(&world.api).await;
         let send = call(&world.api, operation, &id).header("content-type", "application/vnd.acme.run+json");
         send.body(padded(&operation.body(""), MIB)).send().await.assert_status(200);
@@ -111,22 +111,22 @@ async fn an_update_that_a_large_record_does_not_hold_is_refused_whole() {
                 send = send.header("idempotency-key", key);
             }
             let answer = send.body(operation.body(&members)).send().await;
-            // What is stored already is not known here; what was sent is.
+            // The size of the stored record is not known here. The size of what was sent is.
             assert_too_large(&answer, 3 * 1024, ITEM);
             assert_eq!(state(&world.api, &id).await, before, "{operation:?}");
         }
     }
-    // The key was not used up by a write that did not happen, and what fits is written.
+    // The refused write did not use up the key, and an update that fits is written.
     let call = world.api.request(Method::PATCH, &path).header("idempotency-key", "k");
     call.json(&json!({ "tokens_used": 7 })).send().await.assert_status(200);
-    // Objects replace: another one of that size takes the place of the first.
+    // Objects replace: another object of that size replaces the first.
     let other = json!({ "metadata": { "b": "y".repeat(398 * 1024) } });
     assert_eq!(world.api.patch(&path, &other).await.assert_status(200).body["metadata"], other["metadata"]);
     world.api.patch(&path, &json!({ "status": "completed" })).await.assert_status(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_that_are_too_large_together_make_no_execution() {
+async fn objects_that_are_too_large_together_create_no_execution() {
     let world = World::start().await;
     let part = object(140 * 1024);
     let members = format!("\"metadata\":{part},\"variables\":{part},\"trigger_data\":{part}");
@@ -137,8 +137,8 @@ async fn objects_that_are_too_large_together_make_no_execution() {
     let members = format!("\"final_output\":{part},\"metadata\":{part},\"performance_metrics\":{part}");
     assert_too_large(&world.send(Update, Update.body(&members)).await, 420 * 1024, ITEM);
     world.assert_untouched().await;
-    // Nor was its key used up.
+    // Its key was not used up either.
     let send = world.call(Execute).header("content-type", "application/json").header("idempotency-key", "k");
-    let made = send.body(Execute.body("")).send().await;
-    assert_eq!(made.assert_status(200).header("idempotency-replayed"), None);
+    let created = send.body(Execute.body("")).send().await;
+    assert_eq!(created.assert_status(200).header("idempotency-replayed"), None);
 }

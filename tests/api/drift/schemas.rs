@@ -1,4 +1,4 @@
-//! The OpenAPI document and the code agree: its schemas say what the reader takes and what the record holds.
+//! The OpenAPI document and the code agree: its schemas describe what the reader accepts and what the record contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub async fn call(api: &Api, operation: &str, id: &str, query: &str, body: Optio
     call.send().await
 }
 
-/// The schema behind references, and whether null is allowed besides.
+/// The schema behind references, and whether it allows null, too.
 fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, bool) {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("no {reference}"));
@@ -57,7 +57,7 @@ fn required(schema: &Value) -> BTreeSet<String> {
     schema["required"].as_array().into_iter().flatten().map(text).collect()
 }
 
-/// A body with the required properties alone.
+/// A body with only the required properties.
 pub fn minimal(document: &Value, schema: &Value) -> Value {
     let sample = |name: &String| {
         let property = &schema["properties"][name];
@@ -67,7 +67,7 @@ pub fn minimal(document: &Value, schema: &Value) -> Value {
     Value::Object(required(schema).iter().map(sample).collect())
 }
 
-/// Values of a schema's edges: the last ones that it allows and the first ones that it does not.
+/// Values at the bounds of a schema: the last ones that it allows and the first ones that it does not.
 fn probes(document: &Value, schema: &Value) -> Vec<(Value, bool)> {
     let (schema, nullable) = resolve(document, schema);
     let mut probes = match kind(schema).as_str() {
@@ -124,7 +124,7 @@ fn probes(document: &Value, schema: &Value) -> Vec<(Value, bool)> {
 async fn the_reader_accepts_and_refuses_what_the_request_schemas_say() {
     let api = Api::start().await;
     let document = openapi();
-    // Every name that a property has anywhere: a reader that knows one which the schema hides would be found out.
+    // Every name that a property has in any schema, to find a reader that accepts one which the schema does not have.
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
     let known: BTreeSet<String> = schemas.values().flat_map(properties).map(|(name, _)| name).collect();
     let retries = json!({ "flow_id": "demo", "trigger_type": "test", "retry_config": { "max_retries": 100 } });
@@ -152,7 +152,7 @@ async fn the_reader_accepts_and_refuses_what_the_request_schemas_say() {
             let mut body = smallest.clone();
             body.as_object_mut().expect("an object").remove(&name);
             let answer = call(&api, &operation, &untouched, "", Some(body.to_string())).await;
-            assert_eq!(answer.problems(), [format!("body.{name}: missing")], "{operation}");
+            assert_eq!(answer.validation_errors(), [format!("body.{name}: missing")], "{operation}");
         }
         let properties = properties(schema);
         for (name, property) in &properties {
@@ -160,24 +160,21 @@ async fn the_reader_accepts_and_refuses_what_the_request_schemas_say() {
                 let shown: String = format!("{operation} {name} {value}").chars().take(200).collect();
                 if accepted {
                     let answer = call(&api, &operation, &running().await, "", Some(with(name, &value))).await;
-                    // A status may be one that this execution cannot enter: it was understood.
+                    // The execution may be unable to enter a status. The reader accepted it.
                     let understood = answer.status == 200 || answer.body["error_code"] == "INVALID_STATUS_TRANSITION";
                     assert!(understood, "{shown}: {}", answer.text);
                 } else {
                     let answer = call(&api, &operation, &untouched, "", Some(with(name, &value))).await;
                     assert_eq!(answer.status, 422, "{shown}: {}", answer.text);
-                    let problems = answer.problems();
-                    assert!(
-                        problems.len() == 1 && problems[0].starts_with(&format!("body.{name}")),
-                        "{shown}: {problems:?}"
-                    );
+                    let errors = answer.validation_errors();
+                    assert!(errors.len() == 1 && errors[0].starts_with(&format!("body.{name}")), "{shown}: {errors:?}");
                 }
                 tried += 1;
             }
         }
         for name in known.iter().filter(|name| !properties.contains_key(*name)) {
             let answer = call(&api, &operation, &untouched, "", Some(with(name, &Value::Null))).await;
-            assert_eq!(answer.problems(), [format!("body.{name}: extra_forbidden")], "{operation}");
+            assert_eq!(answer.validation_errors(), [format!("body.{name}: extra_forbidden")], "{operation}");
         }
     }
     assert!(tried > 100, "only {tried} values were tried");
@@ -194,7 +191,7 @@ async fn the_reader_accepts_and_refuses_what_the_query_parameters_say() {
             let name = text(&parameter["name"]);
             assert!(!parameter["required"].as_bool().unwrap_or(false), "{operation} {name}");
             if name == "cursor" {
-                // Opaque: which ones are good is not a matter of its text.
+                // Opaque: the schema does not say which cursors are valid.
                 continue;
             }
             let probes = probes(&document, &parameter["schema"]).into_iter().filter(|(value, _)| !value.is_null());
@@ -211,7 +208,7 @@ async fn the_reader_accepts_and_refuses_what_the_query_parameters_say() {
             for other in ["id", "limit", "offset", "sort", "organization_id", "agent_id", "priority", "next_cursor"] {
                 assert!(!names.contains(other));
                 let answer = call(&api, &operation, "", &format!("?{other}=1"), None).await;
-                assert_eq!(answer.problems(), [format!("query.{other}: extra_forbidden")]);
+                assert_eq!(answer.validation_errors(), [format!("query.{other}: extra_forbidden")]);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What one organization does leaves nothing in what another is answered: a scenario is run with and without a busy
-//! neighbour, and its answers are the same to the byte, but for ids and times.
+//! The requests of one organization do not influence the answers to another: a scenario is run with and without a busy
+//! neighbour, and its answers are the same to the byte, apart from ids and times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tests::{Answer, Api, BASE, text};
 
 use super::{field, id_of};
 
-/// What an organization is answered, as it is compared.
+/// The answers to an organization, in the form in which they are compared.
 struct Transcript<'a> {
     api: &'a Api,
     key: &'a str,
@@ -26,7 +26,7 @@ struct Transcript<'a> {
 }
 
 impl Transcript<'_> {
-    /// Sends a request, and keeps its answer: status, headers and bytes, with names in the place of ids and times.
+    /// Sends a request and keeps its answer: status, headers and bytes, with names instead of ids and times.
     async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let call = self.api.with_key(self.key).request(method.clone(), path);
         let call = body.into_iter().fold(call, tests::Call::json);
@@ -49,7 +49,7 @@ impl Transcript<'_> {
         answer
     }
 
-    /// Gives each id a name, by the order in which they are met.
+    /// Gives each id a name, in the order in which they appear.
     fn name(&mut self, value: &Value, member: Option<&str>) {
         match value {
             Value::Object(members) => members.iter().for_each(|(name, value)| self.name(value, Some(name))),
@@ -67,7 +67,7 @@ impl Transcript<'_> {
             *text = text.replace(correlation, "<request>");
         }
         if let Some(cursor) = field(&answer.body, "next_cursor") {
-            // A cursor carries a time and an id, too.
+            // A cursor contains a time and an id, too.
             let position = self
                 .api
                 .cursors
@@ -88,7 +88,7 @@ impl Transcript<'_> {
     }
 }
 
-/// The texts that change from run to run: times, and how long things took.
+/// The texts that change from run to run: times and durations.
 fn collect(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -126,7 +126,7 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
     let mine = id_of(&call.header("idempotency-key", format!("execute-{step}")).send().await);
     let call = neighbour.request(Method::PATCH, &format!("/flows/executions/{mine}"));
     call.json(&json!({ "status": "running" })).header("idempotency-key", "run").send().await.assert_status(200);
-    // Each in its turn.
+    // One in each step.
     if let Some(id) = ids.get(step % ids.len().max(1)) {
         let path = format!("/flows/executions/{id}");
         neighbour.get(&path).await.assert_error(404, "EXECUTION_NOT_FOUND");
@@ -140,10 +140,10 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
     }
     for (filter, cursor) in cursors.iter().rev().take(2) {
         let answer = neighbour.get(&format!("/flows/executions?{filter}&cursor={cursor}")).await;
-        assert_eq!(answer.problems().len(), 1, "{}", answer.text);
-        assert!(answer.problems()[0].starts_with("query.cursor: "), "{}", answer.text);
+        assert_eq!(answer.validation_errors().len(), 1, "{}", answer.text);
+        assert!(answer.validation_errors()[0].starts_with("query.cursor: "), "{}", answer.text);
     }
-    // Each in its turn: a list takes more requests than all the rest.
+    // One in each step: a list takes more requests than all the rest.
     let filter = FILTERS[step % FILTERS.len()];
     neighbour.get(&format!("/flows/executions?page_size=3&{filter}")).await.assert_status(200);
 }
@@ -170,7 +170,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
         let key = format!("execute-{number}");
         let answer = transcript.send(Method::POST, "/flows/execute", &[("idempotency-key", &key)], Some(&body)).await;
         ids.push(id_of(&answer));
-        // Two that are made in the same millisecond would be listed in the order of their ids.
+        // Two that are created in the same millisecond would be listed in the order of their ids.
         api.clock.advance(Duration::from_millis(5));
     }
     let moves: [(usize, &str); 10] = [
@@ -188,7 +188,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
     for (number, status) in moves {
         disturbed!();
         let path = format!("/flows/executions/{}", ids[number]);
-        // A key for one request of each kind, so that a repeat is known as one.
+        // A key for one request of each kind, so that its repeat is a replay.
         let key = format!("{status}-{step}");
         let body = json!({ "status": status, "metadata": { "to": status } });
         for _ in 0..2 {
@@ -204,7 +204,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
         loop {
             disturbed!();
             let path = format!("/flows/executions?page_size=2&{filter}");
-            // The cursor's bytes would be in the request's line.
+            // The cursor's bytes would be in the transcript's line of the request.
             let full = format!("{path}{cursor}");
             let answer = transcript.send(Method::GET, &full, &[], None).await;
             if let (false, Some(line)) = (cursor.is_empty(), transcript.lines.last_mut()) {
@@ -238,7 +238,7 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_neighbour_changes_no_byte_of_what_one_is_answered() {
+async fn a_busy_neighbour_changes_no_byte_of_the_answers_to_another_organization() {
     for (key, organization, neighbour) in [("test-key", "acme", "other-key"), ("other-key", "other", "test-key")] {
         let alone = scenario(key, organization, None).await;
         let disturbed = scenario(key, organization, Some(neighbour)).await;

@@ -1,10 +1,10 @@
-//! How long an answer takes says nothing of whether another organization has the execution.
+//! How long an answer takes does not show whether another organization has the execution.
 //!
-//! Requests for one that exists elsewhere and for one that exists nowhere are sent in turns (one order, then the other, so
-//! that what drifts falls on both alike), in process, through the functions' own handlers to a real DynamoDB. What is judged
-//! is the median of the pairs' differences, with an interval from their order statistics: no assumption about how times are
-//! distributed, and a machine that is busy with other things widens it and does not move it. More pairs are measured until
-//! the interval lies within [`RESOLVED`] or beyond it.
+//! Requests for an id that exists elsewhere and for one that exists nowhere are sent in pairs (in both orders, so that drift
+//! affects both alike), in process, through the functions' own handlers to a real DynamoDB. The test evaluates the median of
+//! the pairs' differences, with an interval from their order statistics: this assumes no distribution of the times, and a
+//! machine that is busy with other things makes the interval wider and does not move it. More pairs are measured until the
+//! interval lies within [`RESOLVED`] or beyond it.
 
 use std::time::{Duration, Instant};
 
@@ -17,23 +17,23 @@ use tests::{Api, caller};
 
 use super::routes;
 
-/// The difference that is found, if it is there, in microseconds.
+/// The smallest difference that the test must find, in microseconds.
 const RESOLVED: f64 = 100.0;
 
-/// How many pairs are measured before the first look, and between looks.
+/// How many pairs are measured before the first evaluation, and between evaluations.
 const PAIRS: usize = 200;
 
-/// How many looks there are at most.
+/// The most evaluations.
 const LOOKS: usize = 60;
 
-/// What was found out.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Verdict {
     /// No difference of [`RESOLVED`] or more.
     Same,
-    /// There is one.
+    /// A difference of more than that.
     Different,
-    /// The interval is too wide to say.
+    /// The interval is too wide to decide.
     Unclear,
 }
 
@@ -59,16 +59,16 @@ fn verdict(low: f64, high: f64) -> Verdict {
     }
 }
 
-/// One route, as a stranger calls it.
-struct Asked<'a> {
+/// One route, called by another organization.
+struct MeasuredRoute<'a> {
     services: &'a Services,
     endpoint: &'static Endpoint,
     body: Value,
-    /// How much longer an execution that exists elsewhere takes: what the test must find.
+    /// A delay that is added for an execution that exists elsewhere: the difference that the test must find.
     planted: Duration,
 }
 
-impl Asked<'_> {
+impl MeasuredRoute<'_> {
     /// How long an answer takes, in microseconds.
     async fn time(&self, id: &str, exists: bool) -> f64 {
         let caller = caller("other", "stranger", Scopes::ALL);
@@ -93,10 +93,10 @@ impl Asked<'_> {
         took
     }
 
-    /// Measures until something can be said.
+    /// Measures until the result is clear, or the last evaluation.
     async fn measure(&self, existing: &[String], random: &mut Random) -> (Verdict, String) {
         let mut differences = Vec::new();
-        let mut told = String::new();
+        let mut summary = String::new();
         for _ in 0..LOOKS {
             for _ in 0..PAIRS {
                 let exists = &existing[usize::try_from(random.below(existing.len() as u64)).expect("a place")];
@@ -111,17 +111,17 @@ impl Asked<'_> {
                 differences.push(there - nowhere);
             }
             let (low, middle, high) = median(&mut differences);
-            told = format!("{middle:+.1} us [{low:+.1}, {high:+.1}] of {} pairs", differences.len());
+            summary = format!("{middle:+.1} us [{low:+.1}, {high:+.1}] of {} pairs", differences.len());
             let verdict = verdict(low, high);
             if verdict != Verdict::Unclear {
-                return (verdict, told);
+                return (verdict, summary);
             }
         }
-        (Verdict::Unclear, told)
+        (Verdict::Unclear, summary)
     }
 }
 
-/// Measures routes with a planted difference or none, and says what was found.
+/// Measures routes with a planted difference or none. The results.
 async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, Verdict, String)> {
     let api = Api::start().await;
     let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
@@ -129,7 +129,7 @@ async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, V
     for number in 0..20 {
         let status = ["pending", "running", "retrying", "completed"][number % 4];
         let id = api.execution_in(status).await;
-        // Small ones and large ones: a read that is not needed would take its time.
+        // Small ones and large ones: an unnecessary read would take measurable time.
         let body = json!({ "metadata": { "text": "x".repeat(number * 1_000) } });
         api.patch(&format!("/flows/executions/{id}"), &body).await.assert_status(200);
         existing.push(id);
@@ -143,26 +143,26 @@ async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, V
             _ => Value::Null,
         };
         let endpoint = Endpoint::named(route.name).expect("an operation");
-        let asked = Asked { services: &services, endpoint, body, planted };
-        let (verdict, told) = asked.measure(&existing, &mut random).await;
-        println!("tenants: {}, {} us planted: {verdict:?}, {told}", route.name, planted.as_micros());
-        found.push((route.name, verdict, told));
+        let asked = MeasuredRoute { services: &services, endpoint, body, planted };
+        let (verdict, summary) = asked.measure(&existing, &mut random).await;
+        println!("tenants: {}, {} us planted: {verdict:?}, {summary}", route.name, planted.as_micros());
+        found.push((route.name, verdict, summary));
     }
     found
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_long_an_answer_takes_does_not_tell_another_organizations_execution_from_none() {
+async fn how_long_an_answer_takes_does_not_distinguish_another_organizations_execution_from_a_missing_one() {
     let operations: Vec<&str> = routes().map(|route| route.name).collect();
-    for (operation, verdict, told) in measure(&operations, Duration::ZERO).await {
-        assert_eq!(verdict, Verdict::Same, "{operation}: {told}");
+    for (operation, verdict, summary) in measure(&operations, Duration::ZERO).await {
+        assert_eq!(verdict, Verdict::Same, "{operation}: {summary}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_microseconds_more_would_be_found() {
-    for (operation, verdict, told) in measure(&["get_execution"], Duration::from_micros(200)).await {
-        assert_eq!(verdict, Verdict::Different, "{operation}: {told}");
+    for (operation, verdict, summary) in measure(&["get_execution"], Duration::from_micros(200)).await {
+        assert_eq!(verdict, Verdict::Different, "{operation}: {summary}");
     }
 }
 

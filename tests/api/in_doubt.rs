@@ -1,5 +1,5 @@
-//! Lost, late and refused requests between the service and DynamoDB: a write that took effect is never reported as
-//! refused, and never applied twice, with or without a key.
+//! Attempts in doubt: lost, late and refused requests between the service and DynamoDB. A write that took effect is never
+//! answered as refused, and never applied twice, with or without a key.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use ratchet_store::dedup::UNKEYED;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::proxy::Fault;
-use tests::{Api, Call, MovedClock};
+use tests::{Api, Call, OffsetClock};
 use tokio::sync::oneshot;
 
 fn path(id: &str) -> String {
@@ -27,7 +27,7 @@ fn change(api: &Api, id: &str, body: &Value, key: Option<&str>) -> Call {
     }
 }
 
-/// The answer is lost after the write was applied, and meanwhile another writer changes the execution.
+/// The write is applied and its answer lost. Before the next attempt another writer changes the execution.
 fn drop_answer_while(api: &Api, id: &str, body: Value) -> Fault {
     let store = api.store.clone();
     let id = id.to_owned();
@@ -37,7 +37,7 @@ fn drop_answer_while(api: &Api, id: &str, body: Value) -> Fault {
 const KEYS: [Option<&str>; 2] = [None, Some("key")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_a_success_and_is_applied_once() {
+async fn a_write_in_doubt_succeeds_and_is_applied_once() {
     let api = Api::start().await;
     for key in KEYS {
         for body in [json!({ "status": "retrying" }), json!({ "metadata": { "a": 1 } })] {
@@ -54,7 +54,7 @@ async fn a_lost_answer_is_a_success_and_is_applied_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_a_success_even_when_another_writer_came_in_between() {
+async fn a_write_in_doubt_succeeds_even_if_another_writer_came_in_between() {
     let api = Api::start().await;
     for key in KEYS {
         for (body, meanwhile) in [
@@ -67,7 +67,7 @@ async fn a_lost_answer_is_a_success_even_when_another_writer_came_in_between() {
             let id = api.execution_in("running").await;
             api.proxy.plan([drop_answer_while(&api, &id, meanwhile.clone())]);
             let answer = change(&api, &id, &body, key).send().await;
-            // Ours is version 3, theirs 4; nothing of ours was done again on top of theirs.
+            // Ours is version 3, theirs 4. Ours was not applied again after theirs.
             assert_eq!(answer.assert_status(200).header("etag"), Some("\"4\""), "{body} {meanwhile}");
             let record = api.record(&id).await;
             assert_eq!(answer.body, record);
@@ -79,7 +79,7 @@ async fn a_lost_answer_is_a_success_even_when_another_writer_came_in_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_change_whose_answer_was_lost_says_what_it_did_and_not_what_came_after() {
+async fn a_status_change_in_doubt_reports_what_it_did_and_not_what_came_after() {
     let api = Api::start().await;
     let id = api.execution_in("running").await;
     api.proxy.plan([drop_answer_while(&api, &id, json!({ "tokens_used": 1 }))]);
@@ -116,7 +116,7 @@ async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
         // The first attempt hangs until its timeout, the second one is applied.
         let answer = change(&api, &id, &json!({ "status": "interrupted" }), key).send().await;
         assert_eq!(answer.assert_status(200).header("etag"), Some("\"3\""));
-        // Somebody brings it back to where the first attempt would be allowed, then it arrives.
+        // Another writer sets a status from which the first attempt is allowed, then that attempt arrives.
         tests::write_directly(&api.store, &id, &json!({ "status": "running" })).await;
         go.send(()).expect("the proxy holds the request");
         applied.await.expect("it was delivered");
@@ -125,19 +125,19 @@ async fn a_request_that_is_delivered_after_its_repeat_is_not_applied_twice() {
     }
 }
 
-/// A stretch of the ring of writes without a key (`shared/src/store/marks.rs`).
-const STRETCH: Duration = Duration::from_millis(UNKEYED.bucket_ms().cast_unsigned());
+/// A bucket of the ring of writes without a key (`shared/store/src/dedup.rs`).
+const BUCKET: Duration = Duration::from_millis(UNKEYED.bucket_ms().cast_unsigned());
 
-/// Waits, by the service's clock, for a stretch to begin, so that none does of itself while a test counts them.
-fn begin_stretch(clock: &MovedClock) {
+/// Moves the service's clock to the beginning of a bucket, so that no bucket ends by itself while a test counts them.
+fn begin_bucket(clock: &OffsetClock) {
     let left = UNKEYED.bucket_ms() - clock.now().millis().rem_euclid(UNKEYED.bucket_ms());
     clock.advance(Duration::from_millis(left.cast_unsigned()));
 }
 
-/// Another writer's updates without a key in each of so many stretches to come.
-async fn others_write(clock: &MovedClock, store: &Store, id: &str, stretches: u32) {
-    for _ in 0..stretches {
-        clock.advance(STRETCH);
+/// Another writer's updates without a key, one in each of the next `buckets` buckets.
+async fn others_write(clock: &OffsetClock, store: &Store, id: &str, buckets: u32) {
+    for _ in 0..buckets {
+        clock.advance(BUCKET);
         tests::write_directly(store, id, &json!({ "metadata": { "by": "them" } })).await;
     }
 }
@@ -145,7 +145,7 @@ async fn others_write(clock: &MovedClock, store: &Store, id: &str, stretches: u3
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_is_not_applied_twice_however_late_it_comes() {
     let api = Api::start_with_timeouts().await;
-    // By the time it comes its mark has been swept, and the map that it stood in is in use again, or is not.
+    // When it arrives, its token has been cleared, and the map that held the token is in use again, or is not.
     for later in 0..8 {
         let id = api.execution_in("running").await;
         let (go, held) = oneshot::channel();
@@ -158,44 +158,44 @@ async fn an_attempt_is_not_applied_twice_however_late_it_comes() {
         let before = api.record(&id).await;
         go.send(()).expect("the proxy holds the request");
         applied.await.expect("it was delivered");
-        assert_eq!(api.record(&id).await, before, "{later} stretches later");
+        assert_eq!(api.record(&id).await, before, "{later} buckets later");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_whose_clock_lags_begins_again_and_is_applied_once() {
+async fn a_writer_whose_clock_lags_is_fenced_and_applied_once() {
     let api = Api::start().await;
     let body = json!({ "tokens_used": 1 });
     for ahead in [1, 2, 3, 4, 1_000] {
         let id = api.execution_in("running").await;
-        begin_stretch(&api.clock);
-        api.clock.advance(STRETCH * ahead);
+        begin_bucket(&api.clock);
+        api.clock.advance(BUCKET * ahead);
         tests::write_directly(&api.store, &id, &json!({ "metadata": { "by": "them" } })).await;
-        api.clock.rewind(STRETCH * ahead);
+        api.clock.rewind(BUCKET * ahead);
         let _ = api.watch.requests();
         let answer = change(&api, &id, &body, None).send().await;
         assert_eq!(answer.assert_status(200).header("etag"), Some("\"4\""));
         assert_eq!(api.watch.requests(), ["UpdateItem", "UpdateItem"]);
-        // A repeat with a key needs no fence, and a change of status neither.
+        // A write with a key is not fenced, and neither is a change of status.
         change(&api, &id, &body, Some("key")).send().await.assert_status(200);
         change(&api, &id, &json!({ "status": "completed" }), None).send().await.assert_status(200);
         assert_eq!(api.watch.requests(), ["UpdateItem", "UpdateItem"]);
-        // Refused by a rule as well, it need not begin again.
+        // A rule refuses this one as well, so that it is not sent again.
         change(&api, &id, &json!({ "final_output": {} }), None).send().await.assert_error(400, "EXECUTION_FINISHED");
         assert_eq!(api.watch.requests(), ["UpdateItem"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unknown() {
+async fn an_attempt_in_doubt_that_was_fenced_is_found_or_sent_again_or_answered_as_unknown() {
     let api = Api::start_with_timeouts().await;
     let body = json!({ "tool_calls_count": 1 });
-    for (stretches, known) in [(1, true), (2, false), (3, false)] {
-        // It was applied, and its answer lost.
+    for (buckets, known) in [(1, true), (2, false), (3, false)] {
+        // The attempt was applied, and its answer lost.
         let id = api.execution_in("running").await;
-        begin_stretch(&api.clock);
+        begin_bucket(&api.clock);
         let (clock, store, of) = (api.clock.clone(), api.store.clone(), id.clone());
-        let meanwhile = async move { others_write(&clock, &store, &of, stretches).await };
+        let meanwhile = async move { others_write(&clock, &store, &of, buckets).await };
         api.proxy.plan([Fault::DropAnswer(Box::pin(meanwhile))]);
         let answer = change(&api, &id, &body, None).send().await;
         if known {
@@ -203,18 +203,18 @@ async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unk
         } else {
             answer.assert_error(503, "OUTCOME_UNKNOWN");
         }
-        assert_eq!(api.get(&path(&id)).await.header("etag"), Some(&*format!("\"{}\"", 3 + stretches)), "once");
+        assert_eq!(api.get(&path(&id)).await.header("etag"), Some(&*format!("\"{}\"", 3 + buckets)), "once");
 
-        // It is still on its way.
+        // The attempt is still on its way.
         let id = api.execution_in("running").await;
-        begin_stretch(&api.clock);
+        begin_bucket(&api.clock);
         let (go, held) = oneshot::channel();
         let (done, applied) = oneshot::channel();
         api.proxy.plan([Fault::Hold(held, done)]);
         let call = change(&api, &id, &body, None);
         let (answer, ()) = tokio::join!(call.send(), async {
             tokio::time::sleep(ATTEMPT_TIMEOUT / 2).await;
-            others_write(&api.clock, &api.store, &id, stretches).await;
+            others_write(&api.clock, &api.store, &id, buckets).await;
         });
         let applied_now = if known {
             answer.assert_status(200);
@@ -224,15 +224,15 @@ async fn a_lost_attempt_that_was_overtaken_is_found_or_made_again_or_told_as_unk
             0
         };
         let before = api.get(&path(&id)).await;
-        assert_eq!(before.header("etag"), Some(&*format!("\"{}\"", 2 + stretches + applied_now)));
+        assert_eq!(before.header("etag"), Some(&*format!("\"{}\"", 2 + buckets + applied_now)));
         go.send(()).expect("the proxy holds the request");
         applied.await.expect("it was delivered");
-        assert_eq!(api.get(&path(&id)).await.header("etag"), before.header("etag"), "it was overtaken for good");
+        assert_eq!(api.get(&path(&id)).await.header("etag"), before.header("etag"), "it was fenced for good");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_not_told_while_an_earlier_attempt_may_still_be_applied() {
+async fn a_refusal_is_not_answered_while_an_earlier_attempt_may_still_be_applied() {
     let api = Api::start_with_timeouts().await;
     let id = api.execution_in("queued").await;
     let (go, held) = oneshot::channel();
@@ -248,7 +248,7 @@ async fn a_refusal_is_not_told_while_an_earlier_attempt_may_still_be_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_nothing_can_lift_is_told_at_once() {
+async fn a_refusal_that_no_later_state_can_lift_is_answered_at_once() {
     let api = Api::start().await;
     for (status, body, code) in [
         ("completed", json!({ "status": "failed" }), "INVALID_STATUS_TRANSITION"),
@@ -269,7 +269,7 @@ async fn a_refusal_that_nothing_can_lift_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttling_is_told_from_an_unknown_outcome() {
+async fn throttling_is_distinguished_from_an_unknown_outcome() {
     let api = Api::start().await;
     let id = api.execution_in("running").await;
     let body = json!({ "status": "completed" });
@@ -277,7 +277,7 @@ async fn throttling_is_told_from_an_unknown_outcome() {
     change(&api, &id, &body, None).send().await.assert_error(503, "STORE_UNAVAILABLE");
     assert_eq!(api.record(&id).await["status"], "running");
 
-    // Throttled at last, but an attempt before that was lost: it may have been applied. It was.
+    // The last attempt was throttled, but one before it is in doubt: it may have been applied. It was.
     api.proxy.plan([Fault::drop_answer(), Fault::throttled(), Fault::throttled()]);
     change(&api, &id, &body, Some("k")).send().await.assert_error(503, "OUTCOME_UNKNOWN");
     assert_eq!(api.record(&id).await["status"], "completed");
@@ -289,10 +289,10 @@ async fn throttling_is_told_from_an_unknown_outcome() {
     change(&api, &id, &body, None).send().await.assert_error(503, "OUTCOME_UNKNOWN");
 }
 
-/// In a long outage the SDK stops repeating: each repeat that did not help takes 14 of the 500 that a function begins with,
-/// each success gives back one. What is said of the one attempt that is left must be true all the same.
+/// In a long outage the SDK stops retrying: each retry that fails takes 14 of the 500 tokens that a function begins with, each
+/// success returns one. What is reported about the one attempt that is left must be true all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_allowance_for_repeats_a_failure_is_told_as_what_it_is() {
+async fn without_a_retry_quota_a_failure_is_reported_as_what_it_is() {
     let none = || TokenBucket::builder().capacity(0).retry_cost(14).timeout_retry_cost(14).throttling_retry_cost(5);
     let api = Api::start_with(|config| tests::patient(config).retry_partition(tests::retries(none().build()))).await;
     let id = api.execution_in("running").await;
