@@ -1,7 +1,8 @@
-/* Preloaded into a process whose instructions are counted: lets its monotonic clock run a hundred times slower.
+/* Preloaded into a process whose instructions are counted: its monotonic clock runs a hundred times slower.
  *
- * Counting makes a process some fifty times slower. By its own clock it would then run into timeouts that it does not meet
- * otherwise, and what is counted would be another program. The time of day stays right: requests are signed with it.
+ * Counting makes a process some fifty times slower. By an unchanged clock it would meet timeouts that it does not meet
+ * otherwise, and the counted instructions would be those of other code. The time of day is not changed: requests are signed
+ * with it.
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
-//! What grows: time and units of each operation in tables of a thousand to a million executions, and on records of 1 KB to
-//! 390 KB. `tools/growth.sh` runs it and draws what comes out.
+//! Growth: time and units of each operation in tables of a thousand to a million executions, and on records of 1 KB to
+//! 390 KB. `tools/growth.sh` runs it and draws the figures.
 //!
-//! The whole service answers, over HTTP; the units are what DynamoDB says that it consumed; the times are the emulator's
-//! more than anything else's, so that they show growth and not what DynamoDB takes.
+//! The whole service answers, over HTTP. The units are those that DynamoDB reports as consumed. The times are mostly those of
+//! the emulator, so that they show growth and not the times of DynamoDB.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,16 +17,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tests::{Api, Seed};
 
-/// How many executions are put into a table at a time.
+/// How many executions are put into a table at once.
 const PORTION: u32 = 5_000;
 
-/// What a new record has besides its `variables`, and what is added to it while it is measured, in bytes.
+/// The bytes of a new record without its `variables`, and those that are added while it is measured.
 const BESIDES: usize = 700;
 
 /// Executions a page.
 const PAGE: usize = 10;
 
-/// What is wrong with an answer ends the program: nothing after it would mean anything.
+/// An error in an answer ends the program: no later figure would be valid.
 type Result<T> = std::result::Result<T, String>;
 
 /// Measures what grows with the table and with the record.
@@ -46,7 +46,7 @@ struct Arguments {
     output: PathBuf,
 }
 
-/// What an operation took.
+/// The figures of an operation.
 #[derive(Debug, Serialize)]
 struct Operation {
     name: &'static str,
@@ -82,7 +82,7 @@ fn say(line: &str) {
 struct Samples(Vec<(f64, [f64; 3])>);
 
 impl Samples {
-    /// Sends a request and keeps what it took. Its answer, which must be a success.
+    /// Sends a request and keeps its time and units. Returns its answer, which must be a success.
     async fn take(&mut self, api: &Api, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
         let request = api.request(method, path).header("prefer", "return=minimal");
         let request = match &body {
@@ -118,10 +118,10 @@ impl Samples {
     }
 }
 
-/// Puts executions into the table, aloud.
+/// Puts executions into the table, and prints the progress.
 async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
     let begun = Instant::now();
-    let mut told = begun;
+    let mut reported = begun;
     let mut ids = Vec::new();
     while let Some(left) = executions.checked_sub(u32::try_from(ids.len()).unwrap_or(u32::MAX)).filter(|left| *left > 0)
     {
@@ -129,14 +129,14 @@ async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
         let seed = |number: u32| Seed {
             flow_id: ["nightly-report", "invoices", "support", "research"][number as usize % 4],
             trigger_type: TriggerType::Api,
-            // One a second.
+            // One execution per second.
             millis: i64::from(from + number) * 1_000,
             shard: None,
             bytes,
         };
         ids.extend(api.seed(left.min(PORTION), seed).await);
-        if told.elapsed() > Duration::from_secs(5) {
-            told = Instant::now();
+        if reported.elapsed() > Duration::from_secs(5) {
+            reported = Instant::now();
             let rate = f64::from(u32::try_from(ids.len()).unwrap_or(u32::MAX)) / begun.elapsed().as_secs_f64();
             say(&format!("  {} of {executions} executions, {rate:.0} a second", ids.len()));
         }
@@ -144,8 +144,8 @@ async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
     ids
 }
 
-/// Measures every operation, one after the other in turns, on executions from all over the table. New ones get as many
-/// bytes of `variables`, so that a page of the newest shows records of that size.
+/// Measures every operation, in turns, on executions from the whole table. New executions have `bytes` of `variables`, so that
+/// a page of the newest shows records of that size.
 async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -> Result<Vec<Operation>> {
     let [mut execute, mut status, mut fields, mut get, mut transitions, mut first, mut next] =
         std::array::from_fn(|_| Samples::default());
@@ -159,7 +159,7 @@ async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -
         status.take(api, Method::PATCH, &record, Some(json!({ "status": "running" }))).await?;
         get.take(api, Method::GET, &record, None).await?;
         transitions.take(api, Method::GET, &format!("/executions/{id}/transitions"), None).await?;
-        // Dearer, and from the same place each time.
+        // Lists cost more, and each starts at the same place.
         if sample % 4 == 0 {
             let list = format!("/flows/executions?page_size={PAGE}");
             let page = first.take(api, Method::GET, &list, None).await?;
@@ -178,7 +178,7 @@ async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -
     ])
 }
 
-fn tell(what: &str, operations: &[Operation]) {
+fn report(what: &str, operations: &[Operation]) {
     for Operation { name, ms: [low, middle, high], units: [table, index, read] } in operations {
         say(&format!(
             "{what}: {name}: {middle:.1} ms ({low:.1} to {high:.1}), units {table} + {index} written, {read} read"
@@ -192,7 +192,7 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
         let api = Api::start().await;
         let ids = fill(&api, *executions, 0).await;
         let operations = measure(&api, &ids, arguments.samples, 0).await?;
-        tell(&format!("{executions} executions"), &operations);
+        report(&format!("{executions} executions"), &operations);
         tables.push(Point { size: ids.len(), operations });
     }
     for kilobytes in &arguments.kilobytes {
@@ -201,7 +201,7 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
         let bytes = (kilobytes * 1_024).saturating_sub(BESIDES);
         let ids = fill(&api, executions, bytes).await;
         let operations = measure(&api, &ids, arguments.samples, bytes).await?;
-        tell(&format!("records of {kilobytes} KB"), &operations);
+        report(&format!("records of {kilobytes} KB"), &operations);
         records.push(Point { size: *kilobytes, operations });
     }
     let dynamodb = match std::env::var(tests::ENDPOINT) {

@@ -1,13 +1,13 @@
-//! The bench: the release binaries driven as Lambda drives them, with DynamoDB behind TLS, and what they cost.
+//! The bench: the release binaries run as Lambda runs them, with DynamoDB behind TLS, and their costs.
 //!
 //! | module | responsibility |
 //! | --- | --- |
-//! | `subjects` | what is measured, and on which work |
-//! | `world` | the table, what stands in it before each request, and the TLS in front of it |
+//! | `subjects` | the processes that are measured, and the work that they do |
+//! | `world` | the table, its contents before each request, and the TLS in front of it |
 //! | `tls` | the certificates |
 //! | `runtime_api` | Lambda's Runtime API |
-//! | `process` | one process from its start to its end, and what it took |
-//! | `slow_clock` | what slows the clock of a process that is counted |
+//! | `process` | one process from its start to its end, and what it used |
+//! | `slow_clock` | the library that slows the clock of a process whose instructions are counted |
 //! | `output` | errors, and lines to standard output |
 //! | `measure` | the figures of one subject, from several processes |
 //! | `report` | the table, the figures in JSON, and the check against those that are committed |
@@ -71,7 +71,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let root = root().canonicalize()?;
     let folder = root.join("target/bench");
     std::fs::create_dir_all(&folder)?;
-    // First: what is not measured is said before anything is.
+    // First, so that a function that would not be measured is reported before anything is measured.
     let all = subjects::all(&root, &folder)?;
     let world = World::start(&root, &folder).await?;
     let wanted = |subject: &&Subject| {

@@ -11,13 +11,13 @@ use crate::process::{How, SlowGroup, Took, run};
 use crate::subjects::Subject;
 use crate::world::World;
 
-/// Invocations after the first, from which a warm one is reckoned.
+/// Invocations after the first, from which the figures of a warm one are computed.
 const WARM: usize = 10;
 
-/// How often CPU time and memory are measured; the middle one counts.
+/// How often CPU time and memory are measured. The median counts.
 const TIMES: usize = 5;
 
-/// How much is measured.
+/// The figures that are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// Instructions, connections and requests.
@@ -38,7 +38,7 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// From what processes took that were given none, one and eleven events.
+    /// From the quantities of processes with no event, one event and eleven events.
     fn of(none: f64, one: f64, eleven: f64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "it is 10")]
         let warm = (eleven - one) / WARM as f64;
@@ -46,34 +46,34 @@ impl Phases {
     }
 }
 
-/// What a subject costs.
+/// The costs of a subject.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figures {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its description.
     pub what: String,
     /// Whether it is one of the functions.
     pub ours: bool,
-    /// Instructions; absent where they cannot be counted.
+    /// Instructions; absent if they cannot be counted.
     pub instructions: Option<Phases>,
     /// Connections to DynamoDB, in a process with eleven invocations.
     pub connections: usize,
-    /// Requests to DynamoDB, on the average.
+    /// Requests to DynamoDB, on average.
     pub requests: Phases,
-    /// What is measured less often.
+    /// The figures that are measured less often.
     #[serde(flatten)]
     pub rest: Option<Rest>,
 }
 
-/// What is not an instruction or a request.
+/// The figures other than instructions and requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rest {
     /// CPU time, in milliseconds.
     pub cpu_ms: Phases,
     /// The most memory, in KiB, in a process with eleven invocations.
     pub memory_kb: u64,
-    /// The size of what runs, in bytes.
+    /// The size of the deployed files, in bytes.
     pub unpacked: u64,
     /// The same in a zip.
     pub zip: u64,
@@ -90,7 +90,7 @@ fn count(number: usize) -> f64 {
     float(number.try_into().unwrap_or(u64::MAX))
 }
 
-/// The middle of some numbers.
+/// The median of some numbers.
 fn middle(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let half = numbers.len() / 2;
@@ -112,7 +112,7 @@ pub async fn figures(world: &World, subject: &Subject, folder: &Path, depth: Dep
     let instructions = if subject.counted {
         let counted = [one(How::Counted, 0).await?, one(How::Counted, 1).await?, one(How::Counted, 1 + WARM).await?];
         for (counted, plain) in counted.iter().zip(&plain) {
-            // Fifty times slower, it may run into a timeout that it does not meet otherwise: that is another program.
+            // Fifty times slower, it may meet a timeout that it does not meet otherwise, and then runs other code.
             if subject.ours && (counted.connections, counted.requests) != (plain.connections, plain.requests) {
                 return Err(format!(
                     "{}: {} connections and {} requests when counted, {} and {} otherwise",
@@ -176,7 +176,7 @@ fn size(path: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// The size of a zip with a subject's files, as Lambda is sent one.
+/// The size of a zip with a subject's files, as it is uploaded to Lambda.
 fn zipped(subject: &Subject, folder: &Path) -> Result<u64> {
     let file: PathBuf = folder.join(format!("{}.zip", subject.name));
     let mut command = Command::new("python3");
@@ -189,12 +189,12 @@ fn zipped(subject: &Subject, folder: &Path) -> Result<u64> {
     Ok(size)
 }
 
-/// How many times longer another subject takes than ours: the middle of the pairs' ratios, and the quarters around it.
+/// How many times longer another subject takes than ours: the median of the pairs' ratios, and the quartiles around it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Ratio {
     /// A quarter of the pairs is below this.
     pub low: f64,
-    /// The middle.
+    /// The median.
     pub middle: f64,
     /// A quarter of the pairs is above this.
     pub high: f64,
@@ -217,7 +217,7 @@ pub struct Pairs {
     pub count: usize,
     /// With a whole CPU: start, first invocation, and a warm one.
     pub whole: Times,
-    /// With 7% of a CPU from the first request on; absent where this machine cannot.
+    /// With 7% of a CPU from the first request on; absent if this machine cannot limit it.
     pub slowed: Option<Times>,
 }
 
@@ -232,7 +232,7 @@ pub struct Times {
     pub warm: Ratio,
     /// From the start to the first answer.
     pub to_first_answer: Ratio,
-    /// The middle of its own times, in milliseconds.
+    /// The medians of its own times, in milliseconds.
     pub own_ms: [f64; 4],
     /// The same of ours.
     pub ours_ms: [f64; 4],
@@ -247,7 +247,7 @@ fn times(took: &Took) -> [f64; 4] {
     [start, first, warm, start + first]
 }
 
-/// Times a subject against ours: fresh processes in the order ABBA, so that what changes with time strikes both alike.
+/// Times a subject against ours: fresh processes in the order ABBA, so that drift affects both alike.
 pub async fn pairs(world: &World, ours: &Subject, other: &Subject, folder: &Path, pairs: usize) -> Result<Pairs> {
     let whole = timed(world, ours, other, folder, pairs, How::Plainly).await?;
     let slowed = match SlowGroup::new() {

@@ -1,4 +1,4 @@
-//! What the bench says, and how it fails.
+//! The output of the bench, and its errors.
 
 use std::io::Write;
 

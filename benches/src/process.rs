@@ -1,4 +1,4 @@
-//! One process, from its start to its end, and what it took.
+//! One process, from its start to its end, and what it used.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use crate::runtime_api::{Did, RuntimeApi};
 use crate::subjects::Subject;
 use crate::world::{CURSOR_KEY, TABLE, World};
 
-/// How long a process may take to its next step; an instrumented Python is slow.
+/// How long a process may take until its next step. An instrumented Python is slow.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// As it is.
+    /// Without changes.
     Plainly,
     /// Under callgrind, which counts every instruction.
     Counted,
@@ -31,14 +31,14 @@ pub enum How {
     Throttled,
 }
 
-/// What a process took.
+/// What a process used.
 #[derive(Debug)]
 pub struct Took {
-    /// Instructions, where they were counted.
+    /// Instructions, if they were counted.
     pub instructions: u64,
     /// CPU time, of all its threads.
     pub cpu: Duration,
-    /// The most memory that it ever had, in KiB.
+    /// Its peak memory, in KiB.
     pub memory: u64,
     /// Connections to DynamoDB.
     pub connections: usize,
@@ -52,9 +52,9 @@ pub struct Took {
     pub answers: Vec<Duration>,
 }
 
-/// What Lambda and `template.yaml` set.
+/// The environment variables that Lambda and `template.yaml` set.
 fn settings(world: &World, subject: &Subject, api: &RuntimeApi) -> Vec<(String, String)> {
-    // As long as a role's.
+    // As long as the credentials of a role.
     let token = "IQoJb3JpZ2luX2VjE".repeat(50);
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut settings = vec![
@@ -93,12 +93,12 @@ fn settings(world: &World, subject: &Subject, api: &RuntimeApi) -> Vec<(String, 
     settings
 }
 
-/// A control group that lets a process have 7% of a CPU. Gone when dropped.
+/// A control group that limits a process to 7% of a CPU. Removed when dropped.
 #[derive(Debug)]
 pub struct SlowGroup(PathBuf);
 
 impl SlowGroup {
-    /// Makes one, where this machine and this user can.
+    /// Creates one, if this machine and this user can.
     pub fn new() -> Result<Self> {
         let name = format!("ratchet-bench-{}", std::process::id());
         let old = Path::new("/sys/fs/cgroup/cpu");
@@ -134,7 +134,7 @@ fn children_cpu() -> Result<Duration> {
     Ok(Duration::from_micros(u64::try_from(micros(usage.user_time()) + micros(usage.system_time()))?))
 }
 
-/// The time that the threads of a process have run, in nanoseconds, and whether all of them sleep.
+/// The CPU time of the threads of a process, in nanoseconds, and whether all of them sleep.
 fn activity(pid: u32) -> Result<(u64, bool)> {
     let (mut run, mut asleep) = (0, true);
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -142,14 +142,14 @@ fn activity(pid: u32) -> Result<(u64, bool)> {
         let schedule = std::fs::read_to_string(thread.join("schedstat"))?;
         run += schedule.split(' ').next().unwrap_or_default().parse::<u64>()?;
         let stat = std::fs::read_to_string(thread.join("stat"))?;
-        // The state follows the name, which may hold anything.
+        // The state follows the name, which may contain any character.
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         asleep &= state == Some('S');
     }
     Ok((run, asleep))
 }
 
-/// Waits until a process has nothing to do but to wait: having asked for an event, it still has to go to sleep.
+/// Waits until all threads of a process sleep: after it has asked for an event, it still runs for a moment.
 async fn settle(pid: u32) {
     let mut last = None;
     for _ in 0..100 {
@@ -172,7 +172,7 @@ fn high_water(pid: u32) -> Result<u64> {
 fn instructions(file: &Path) -> Result<u64> {
     let text = std::fs::read_to_string(file)?;
     let mut sums = text.lines().filter_map(|line| line.strip_prefix("totals: "));
-    // Several parts would each have one, and none of them all.
+    // If there were several parts, each would have a sum, and none would be the total.
     match (sums.next(), sums.next()) {
         (Some(sum), None) => Ok(sum.trim().parse()?),
         _ => Err(format!("{} has not one sum", file.display()).into()),
@@ -183,23 +183,23 @@ fn is_expected(answer: &Value, status: u16) -> bool {
     answer["statusCode"].as_u64().map_or(answer["isAuthorized"] == true, |got| got == u64::from(status))
 }
 
-/// The next thing that a process does, unless it ends.
+/// The next action of a process. An error if it ends.
 async fn did(api: &mut RuntimeApi, child: &mut Child, log: &Path) -> Result<Did> {
-    let told = |what: String| {
+    let with_log = |what: String| {
         let log = std::fs::read_to_string(log).unwrap_or_default();
         format!("{what}; its log:\n{}", log.chars().take(4_000).collect::<String>())
     };
     tokio::select! {
         did = api.did.recv() => match did.ok_or("the Runtime API is gone")? {
-            Did::Failed(error) => Err(told(format!("the process failed: {error}")).into()),
+            Did::Failed(error) => Err(with_log(format!("the process failed: {error}")).into()),
             did => Ok(did),
         },
-        ended = child.wait() => Err(told(format!("the process ended: {}", ended?)).into()),
-        () = tokio::time::sleep(PATIENCE) => Err(told("the process does nothing".to_owned()).into()),
+        ended = child.wait() => Err(with_log(format!("the process ended: {}", ended?)).into()),
+        () = tokio::time::sleep(PATIENCE) => Err(with_log("the process does nothing".to_owned()).into()),
     }
 }
 
-/// Runs a subject for some invocations, then ends it: always at the same point, asleep with a request for another event.
+/// Runs a subject for some invocations, then ends it, always at the same point: asleep, with a request for another event.
 pub async fn run(world: &World, subject: &Subject, folder: &Path, how: How, invocations: usize) -> Result<Took> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| format!("{}: {error}", subject.name);
     run_inner(world, subject, folder, how, invocations).await.map_err(|error| failed(error).into())

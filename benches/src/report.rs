@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::measure::{Figures, Pairs, Phases, Ratio};
 use crate::output::{Result, say};
 
-/// By how much a count of instructions may grow.
+/// How much a count of instructions may grow.
 const TOLERANCE: f64 = 0.05;
 
-/// Where the figures that count are kept.
+/// The file of the committed figures.
 const COMMITTED: &str = "benches/figures.json";
 
-/// Where the tables are told, between two marks.
-const TOLD: &str = "docs/performance.md";
-const MARKS: [&str; 2] = ["<!-- bench -->\n", "<!-- /bench -->\n"];
+/// The page with the tables, between two markers.
+const PAGE: &str = "docs/performance.md";
+const MARKERS: [&str; 2] = ["<!-- bench -->\n", "<!-- /bench -->\n"];
 
-/// The figures that are committed. What is checked is instructions alone, for nothing else is the same on another machine.
+/// The committed figures. Only instructions are checked, because no other figure is the same on another machine.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Committed {
     /// By function, in instructions.
@@ -28,7 +28,7 @@ struct Committed {
     costs: BTreeMap<String, Cost>,
 }
 
-/// What a warm request costs besides DynamoDB.
+/// The costs of a warm request without those of DynamoDB.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cost {
     /// CPU time, in milliseconds.
@@ -48,7 +48,7 @@ fn phases(phases: Option<Phases>) -> [String; 3] {
     )
 }
 
-/// A line for whoever waits.
+/// A line of progress.
 pub fn line(figures: &Figures) -> String {
     let [start, first, warm] = phases(figures.instructions);
     let mut line = format!("   {:24} start {start:>8} first {first:>8} warm {warm:>8} Minstr", figures.name);
@@ -64,7 +64,7 @@ pub fn line(figures: &Figures) -> String {
     line
 }
 
-/// Compares with what is committed: whether each count is within bounds, and a line about it.
+/// Compares with the committed figures: whether each count is within bounds, and a line about it.
 fn compare(committed: &Committed, figures: &[Figures]) -> Vec<(bool, String)> {
     let mut lines = Vec::new();
     for name in committed.functions.keys().filter(|name| figures.iter().all(|figures| figures.name != **name)) {
@@ -83,7 +83,7 @@ fn compare(committed: &Committed, figures: &[Figures]) -> Vec<(bool, String)> {
         for (phase, measured, limit) in phases {
             let growth = measured / limit - 1.0;
             let (share, measured, limit) = (growth * 100.0, millions(measured), millions(limit));
-            // Not `growth > TOLERANCE`: what is no number is within no bounds.
+            // Not `growth > TOLERANCE`: NaN is not within bounds.
             lines.push((
                 growth <= TOLERANCE,
                 format!("{name} {phase}: {measured} million, {share:+.1}% against {limit}"),
@@ -93,7 +93,7 @@ fn compare(committed: &Committed, figures: &[Figures]) -> Vec<(bool, String)> {
     lines
 }
 
-/// Compares with what is committed, aloud. Whether everything is within bounds.
+/// Compares with the committed figures and prints the result. Returns whether everything is within bounds.
 pub fn check(root: &Path, figures: &[Figures]) -> Result<bool> {
     let committed: Committed = serde_json::from_str(&std::fs::read_to_string(root.join(COMMITTED))?)?;
     let lines = compare(&committed, figures);
@@ -151,15 +151,15 @@ fn markdown(figures: &[Figures], pairs: &[Pairs]) -> String {
     text
 }
 
-/// A page with other tables than it had.
-fn put_between_marks(page: &str, tables: &str) -> Result<String> {
-    let [begin, end] = MARKS;
-    let (before, rest) = page.split_once(begin).ok_or("the page has no mark where the tables begin")?;
-    let (_, after) = rest.split_once(end).ok_or("the page has no mark where the tables end")?;
+/// The page with new tables in the place of the old ones.
+fn put_between_markers(page: &str, tables: &str) -> Result<String> {
+    let [begin, end] = MARKERS;
+    let (before, rest) = page.split_once(begin).ok_or("the page has no marker where the tables begin")?;
+    let (_, after) = rest.split_once(end).ok_or("the page has no marker where the tables end")?;
     Ok(format!("{before}{begin}\n{tables}\n{end}{after}"))
 }
 
-/// Writes what was measured into the bench's folder and, if it is to be kept, beside the code.
+/// Writes the figures into the bench's folder and, with `record`, into the repository.
 pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], record: bool) -> Result<()> {
     let all = serde_json::json!({ "figures": figures, "pairs": pairs });
     std::fs::write(folder.join("figures.json"), serde_json::to_string_pretty(&all)?)?;
@@ -175,8 +175,8 @@ pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], r
         });
         let committed = Committed { functions: functions.collect(), costs: costs.collect() };
         std::fs::write(root.join(COMMITTED), serde_json::to_string_pretty(&committed)? + "\n")?;
-        let told = std::fs::read_to_string(root.join(TOLD))?;
-        std::fs::write(root.join(TOLD), put_between_marks(&told, &text)?)?;
+        let page = std::fs::read_to_string(root.join(PAGE))?;
+        std::fs::write(root.join(PAGE), put_between_markers(&page, &text)?)?;
     }
     Ok(())
 }
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn tables_are_put_where_they_belong() {
-        let [begin, end] = MARKS;
+        let [begin, end] = MARKERS;
         let page = format!("before\n{begin}old\n{end}after\n");
-        assert_eq!(put_between_marks(&page, "new\n").unwrap(), format!("before\n{begin}\nnew\n\n{end}after\n"));
-        assert!(put_between_marks("before\nafter\n", "new\n").is_err());
+        assert_eq!(put_between_markers(&page, "new\n").unwrap(), format!("before\n{begin}\nnew\n\n{end}after\n"));
+        assert!(put_between_markers("before\nafter\n", "new\n").is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API: a function asks for the next event and is given one when the bench says so.
+//! Lambda's Runtime API: a function asks for the next event, and gets one when the bench gives it out.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::output::Result;
 
-/// How long a function may take: as `template.yaml` has it, and more, for an instrumented one takes fifty times as long.
+/// How long a function may take: more than in `template.yaml`, because an instrumented one takes fifty times as long.
 const DEADLINE_MS: u128 = 600_000;
 
-/// What a function did.
+/// An action of a function.
 #[derive(Debug)]
 pub enum Did {
-    /// Asked for an event.
+    /// It asked for an event.
     Asked(Instant),
-    /// Answered one.
+    /// It answered an event.
     Answered(Instant, Value),
-    /// Said that it failed.
+    /// It reported an error.
     Failed(String),
 }
 
 #[derive(Debug)]
 struct Inner {
     event: Bytes,
-    /// One permit for each event that may be given out.
+    /// One permit for each event to give out.
     go: Semaphore,
     given: AtomicUsize,
     did: mpsc::UnboundedSender<Did>,
@@ -44,7 +44,7 @@ struct Inner {
 pub struct RuntimeApi {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What the function does.
+    /// The actions of the function.
     pub did: mpsc::UnboundedReceiver<Did>,
     inner: Arc<Inner>,
     task: tokio::task::JoinHandle<()>,
@@ -86,7 +86,7 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// Sends each answer at once.
+/// A listener whose connections send each answer at once.
 struct NoDelay(TcpListener);
 
 impl axum::serve::Listener for NoDelay {
@@ -104,7 +104,7 @@ impl axum::serve::Listener for NoDelay {
     }
 }
 
-/// The time, which the functions' own rule against asking for it does not forbid a bench.
+/// The deadline. The rule against the global clock is for the functions; a bench may use it.
 #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a time of day")]
 fn deadline() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -116,7 +116,7 @@ async fn next(State(inner): State<Arc<Inner>>) -> Response {
     if let Ok(permit) = inner.go.acquire().await {
         permit.forget();
     }
-    // Of the same length each time.
+    // An id of the same length each time.
     let id = format!("8476a536-e9f4-11e8-9739-{:012}", inner.given.fetch_add(1, Ordering::Relaxed));
     let arn = "arn:aws:lambda:eu-central-1:123456789012:function:ratchet-bench:live";
     let trace = "Root=1-69573875-23e035dd526bfb165755cb27;Parent=53995c3f42cd8ad8;Sampled=0";

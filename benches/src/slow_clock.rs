@@ -1,10 +1,10 @@
-//! The library that slows the clock of a process that is counted.
+//! The library that slows the clock of a process whose instructions are counted.
 
 use std::path::{Path, PathBuf};
 
 use crate::output::Result;
 
-/// Builds what slows the clock of a process that is counted (`slow_clock.c` says why).
+/// Builds the library that slows the clock of a process whose instructions are counted (`slow_clock.c` says why).
 pub fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
     let library = folder.join("slow_clock.so");
     let mut command = std::process::Command::new("cc");

@@ -1,4 +1,4 @@
-//! What is measured, and on which work.
+//! The processes that are measured, and the work that they do.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use crate::output::Result;
 /// The function that everything else is compared with.
 pub const OURS: &str = "update_execution_status";
 
-/// An event, and what stands in the table before each time that it is handed out: what `events/cases.json` says that it
-/// comes after, and more.
+/// An event, and the contents of the table each time before it is given out: those after the events before it in
+/// `events/cases.json`, and more.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// The event, as in `events/`.
     pub event: &'static str,
-    /// What is answered after what it comes after.
+    /// Further events that are answered before it.
     pub then: &'static [&'static str],
-    /// How many executions there are besides.
+    /// How many more executions there are.
     pub more: usize,
 }
 
@@ -30,10 +30,10 @@ impl Work {
 /// Environment variables.
 pub type Settings = &'static [(&'static str, &'static str)];
 
-/// Makes a function read from a file what is built into it, and the bench's root.
+/// Lets a function trust the roots of a file: those that are built into it, and the bench's root.
 const OUR_ROOTS: Settings = &[("AWS_CA_BUNDLE", "{functions}")];
 
-/// Makes a client of the system's roots read those from another file, which has the bench's root, too.
+/// Lets a client that trusts the system's roots read them from another file, which also has the bench's root.
 const SYSTEM_ROOTS: Settings = &[("SSL_CERT_FILE", "{system}")];
 
 /// A process that is measured.
@@ -41,7 +41,7 @@ const SYSTEM_ROOTS: Settings = &[("SSL_CERT_FILE", "{system}")];
 pub struct Subject {
     /// Its name.
     pub name: &'static str,
-    /// What it is, for people.
+    /// Its description in the report.
     pub what: &'static str,
     /// Whether it is one of the functions.
     pub ours: bool,
@@ -53,7 +53,7 @@ pub struct Subject {
     pub command: Vec<PathBuf>,
     /// The folder that it runs in.
     pub folder: PathBuf,
-    /// What is deployed: files and folders.
+    /// The deployed files and folders.
     pub package: Vec<PathBuf>,
     /// Settings besides those of Lambda and of `template.yaml`; `{functions}`, `{system}` and `{root}` stand for files.
     pub settings: Settings,
@@ -63,12 +63,12 @@ pub struct Subject {
 
 const CANCEL: Work = Work::of("update_execution_status.cancelled");
 
-/// The functions, each with the work that it is there for.
+/// The functions, each with its typical work.
 const FUNCTIONS: [(&str, Work); 7] = [
     (OURS, CANCEL),
     ("update_execution", Work::of("update_execution.completed")),
     ("execute_flow", Work::of("execute_flow.accepted")),
-    // A record that has been changed, as most that are asked for.
+    // A record that has been changed, as most records that are read.
     ("get_execution", Work { then: &["update_execution.running"], ..Work::of("get_execution.found") }),
     ("list_transitions", Work::of("list_transitions.found")),
     // A page of ten.
@@ -76,7 +76,7 @@ const FUNCTIONS: [(&str, Work); 7] = [
     ("authorizer", Work::of("authorizer.known_key")),
 ];
 
-/// Which functions are not measured, by name: nothing else would say so.
+/// The names of functions that are not measured. No other check would find them.
 fn gaps(measured: &[(&str, Work)]) -> Option<String> {
     let listed = measured.iter().map(|(name, _)| (*name).to_owned()).collect();
     coverage::gaps("FUNCTIONS of benches/src/subjects.rs", &coverage::functions(), &listed)
@@ -126,10 +126,10 @@ fn python_peer(root: &Path, folder: &Path, name: &'static str, what: &'static st
         paired: true,
         counted: true,
         command: vec![python, "-m".into(), "awslambdaric".into(), handler.into()],
-        // What would be deployed: the environment's packages without those that install.
+        // The package that would be deployed: the environment's packages without those for installation.
         package: vec![folder.join(name)],
         folder: root.join("benches/peers/python"),
-        // A client of its own for certificates, which has no other way to be told.
+        // Its HTTP client reads certificates on its own, and has no other setting for them.
         settings: &[("AWS_CA_BUNDLE", "{system}")],
         work: CANCEL,
     }
@@ -142,7 +142,7 @@ fn node_peer(folder: &Path) -> Subject {
         what: "Node, AWS SDK v3 bundled by esbuild",
         ours: false,
         paired: true,
-        // Instrumented, it spends its time in its just-in-time compiler's own translations.
+        // If it is instrumented, it spends its time in translations of its just-in-time compiler.
         counted: false,
         command: vec!["node".into(), bundle.clone()],
         folder: folder.join("node"),
@@ -152,7 +152,7 @@ fn node_peer(folder: &Path) -> Subject {
     }
 }
 
-/// Everything that is measured. `folder` is that of what the bench makes. An error names a function that is not among it.
+/// All subjects. `folder` is the folder of the bench's own files. An error names the functions that are not measured.
 pub fn all(root: &Path, folder: &Path) -> Result<Vec<Subject>> {
     if let Some(gaps) = gaps(&FUNCTIONS) {
         return Err(gaps.into());

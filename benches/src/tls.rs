@@ -1,5 +1,5 @@
-//! A chain like Amazon's: RSA-2048 throughout, a root that is trusted, an intermediate and a leaf below it, and the root
-//! once more as an older root signed it, which servers send along and clients that know the root do without.
+//! A certificate chain like Amazon's: RSA-2048 throughout, a trusted root, an intermediate and a leaf below it, and the root
+//! once more, signed by an older root. Servers send that one, too; clients that trust the root do not need it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,33 +13,33 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::output::Result;
 
-/// Where Debian, Amazon Linux and Fedora keep the roots that the system trusts, in one file.
+/// The files in which Debian, Amazon Linux and Fedora keep the roots that the system trusts.
 const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// The certificates, and where they lie.
+/// The certificates and their files.
 pub struct Material {
     /// The bench's root alone.
     pub root: PathBuf,
-    /// What the functions trust: Amazon's roots, which are built into them, and the bench's. Reading them is a part of
+    /// The roots that the functions trust: Amazon's, which are built into them, and the bench's. Reading them is a part of
     /// their start.
     pub functions: PathBuf,
-    /// What other clients trust: the system's roots and the bench's.
+    /// The roots that other clients trust: the system's and the bench's.
     pub system: PathBuf,
-    /// The server's side.
+    /// The server's configuration.
     pub acceptor: TlsAcceptor,
 }
 
-/// One certificate: a file name, a subject, what it may do, and who signs it.
+/// One certificate: a file name, a subject, its extension, and its signer.
 struct Certificate {
     file: &'static str,
-    /// Whose key it has: a new one, or that of another certificate.
+    /// The certificate whose key it shares; if absent, its key is new.
     key_of: Option<&'static str>,
     subject: &'static str,
     extension: &'static str,
     signer: Option<&'static str>,
 }
 
-/// The settings of openssl: none. The system's own would make an authority of every certificate.
+/// The settings of openssl: empty. With the system's own, every certificate would be an authority.
 const CONFIG: &str = "openssl.cnf";
 
 const AUTHORITY: &str = "basicConstraints=critical,CA:TRUE";
@@ -91,10 +91,10 @@ fn make(folder: &Path, certificate: &Certificate) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("openssl made no certificate: {}", String::from_utf8_lossy(&output.stderr)).into())
+    Err(format!("openssl created no certificate: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// Makes the certificates. They are new each time and good for a month: no key has to be kept anywhere.
+/// Creates the certificates. They are new each time and valid for a month, so that no key has to be stored.
 pub fn material(folder: &Path) -> Result<Material> {
     let folder = folder.join("tls");
     std::fs::create_dir_all(&folder)?;
@@ -109,7 +109,7 @@ pub fn material(folder: &Path) -> Result<Material> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    // DynamoDB speaks HTTP/1.1 alone.
+    // DynamoDB only supports HTTP/1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
     let root = folder.join("root.pem");

@@ -1,7 +1,8 @@
-//! What the functions find: a table in the embedded DynamoDB, and the TLS and HTTP in front of it, which count.
+//! The environment of the functions: a table in the embedded DynamoDB, and the TLS and HTTP in front of it, which count
+//! connections and requests.
 //!
-//! It is a real DynamoDB as far as conditions and expressions go, so that a function that writes the wrong thing gets no
-//! answer that it can use; and what stands in the table was put there by the service's own handlers.
+//! The embedded DynamoDB evaluates conditions and expressions, so that a function that writes something wrong is not answered
+//! with a success. The service's own handlers write the contents of the table.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,7 +39,7 @@ use crate::slow_clock;
 use crate::subjects::Work;
 use crate::tls::{Material, material};
 
-/// The table's name, of a length that a stack's has.
+/// The table's name, as long as that of a stack.
 pub const TABLE: &str = "ratchet-bench-ExecutionsTable";
 
 /// Signs the cursors of list executions.
@@ -46,7 +47,7 @@ pub const CURSOR_KEY: &str = "a secret of the bench, long enough to be one";
 
 type Item = HashMap<String, AttributeValue>;
 
-/// What came in.
+/// The connections and requests that arrived.
 #[derive(Debug, Default)]
 pub struct Counts {
     connections: AtomicUsize,
@@ -54,7 +55,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many connections and requests there have been since the last time that this was asked.
+    /// How many connections and requests there have been since the last call.
     pub fn take(&self) -> (usize, usize) {
         let operations = std::mem::take(&mut *self.operations.lock().unwrap_or_else(PoisonError::into_inner));
         (self.connections.swap(0, Ordering::Relaxed), operations.len())
@@ -65,25 +66,25 @@ impl Counts {
     }
 }
 
-/// The world of a function.
+/// The environment of a function.
 pub struct World {
-    /// What the functions call.
+    /// The endpoint that the functions call.
     pub endpoint: String,
     /// The certificates.
     pub material: Material,
-    /// What slows the clock of a process that is counted.
+    /// The library that slows the clock of a process whose instructions are counted.
     pub slow_clock: PathBuf,
-    /// What came in by TLS.
+    /// The connections and requests that arrived by TLS.
     pub counts: Arc<Counts>,
     events: PathBuf,
     cases: Vec<Case>,
-    /// It ends when this is dropped.
+    /// The server ends when this is dropped.
     _database: DynamoDb,
     client: Client,
     services: Services,
 }
 
-/// Accepts connections and shakes hands on each beside the others.
+/// Accepts connections, and performs the handshake of each concurrently with the others.
 struct TlsListener {
     address: SocketAddr,
     accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
@@ -93,7 +94,7 @@ impl TlsListener {
     async fn new(acceptor: &TlsAcceptor, counts: &Arc<Counts>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        // `localhost` is both, and a client that tries the other first must not pay for a connection that is refused.
+        // `localhost` is both, and a client that tries the other one first must not meet a refused connection.
         let other = TcpListener::bind(("::1", address.port())).await;
         let (sender, accepted) = mpsc::channel(64);
         for listener in [Ok(listener), other].into_iter().flatten() {
@@ -103,7 +104,7 @@ impl TlsListener {
                     counts.connections.fetch_add(1, Ordering::Relaxed);
                     let (acceptor, sender) = (acceptor.clone(), sender.clone());
                     tokio::spawn(async move {
-                        // An answer must not wait for more to send.
+                        // An answer must not wait for more data to send.
                         let _ = stream.set_nodelay(true);
                         if let Ok(stream) = acceptor.accept(stream).await {
                             let _ = sender.send((stream, peer)).await;
@@ -132,7 +133,7 @@ impl Listener for TlsListener {
     }
 }
 
-/// What stands behind the TLS.
+/// The server behind the TLS.
 #[derive(Clone)]
 struct Behind {
     endpoint: String,
@@ -140,7 +141,7 @@ struct Behind {
     counts: Arc<Counts>,
 }
 
-/// Hands a request on to the embedded DynamoDB, and its answer back.
+/// Passes a request on to the embedded DynamoDB, and its answer back.
 async fn pass_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     behind.counts.add(operation.to_owned());
@@ -173,7 +174,7 @@ impl World {
         store.create_table_if_missing().await.map_err(|error| format!("no table: {error}"))?;
         let counts = Arc::new(Counts::default());
         let listener = TlsListener::new(&material.acceptor, &counts).await?;
-        // By name, for the certificate is for a name.
+        // By name, because the certificate is for a name.
         let endpoint = format!("https://localhost:{}", listener.address.port());
         let client = reqwest::Client::builder().tcp_nodelay(true).timeout(Duration::from_secs(30)).build()?;
         let behind = Behind { endpoint: database.endpoint.clone(), client, counts: counts.clone() };
@@ -198,32 +199,32 @@ impl World {
         Ok(std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
     }
 
-    /// What `events/cases.json` says of an event.
+    /// The case of an event in `events/cases.json`.
     pub fn case(&self, event: &str) -> Result<&Case> {
         let case = self.cases.iter().find(|case| case.event == event);
         Ok(case.ok_or_else(|| format!("events/cases.json has no {event}"))?)
     }
 
-    /// Empties the table, puts a known API key into it, and lets the handlers answer what comes before the work. What
-    /// then stands in it.
+    /// Empties the table, puts a known API key into it, and lets the handlers answer the events before the work. Returns the
+    /// items of the table after that.
     pub async fn prepare(&self, work: &Work) -> Result<Vec<Item>> {
         self.restore(&[]).await?;
         self.put_known_key().await?;
         let after = self.case(work.event)?.after.iter().map(String::as_str);
         for name in after.chain(work.then.iter().copied()) {
-            self.tell(name, serde_json::from_str(&self.event(name)?)?).await?;
+            self.call(name, serde_json::from_str(&self.event(name)?)?).await?;
         }
         for number in 0..work.more {
             let name = "execute_flow.accepted";
             let mut event: Value = serde_json::from_str(&self.event(name)?)?;
-            // The same key would make the same execution.
+            // The same key would create the same execution.
             event["headers"]["idempotency-key"] = format!("another-{number}").into();
-            self.tell(name, event).await?;
+            self.call(name, event).await?;
         }
         self.items().await
     }
 
-    async fn tell(&self, name: &str, event: Value) -> Result<()> {
+    async fn call(&self, name: &str, event: Value) -> Result<()> {
         let operation = name.split('.').next().unwrap_or_default();
         let endpoint = Endpoint::named(operation).ok_or("an event of no function")?;
         let answer = endpoint.call(&self.services, &event.to_string()).await?;
@@ -252,11 +253,11 @@ impl World {
         Ok(output.items.unwrap_or_default())
     }
 
-    /// Makes the table hold `items` and nothing else.
+    /// Sets the contents of the table to `items` and nothing else.
     pub async fn restore(&self, items: &[Item]) -> Result<()> {
-        let present = self.items().await?;
+        let found = self.items().await?;
         let key = |item: &Item| (item.get("pk").cloned(), item.get("sk").cloned());
-        for item in &present {
+        for item in &found {
             if !items.iter().any(|kept| key(kept) == key(item)) {
                 let (pk, sk) = key(item);
                 let delete = self.client.delete_item().table_name(TABLE);
@@ -265,7 +266,7 @@ impl World {
             }
         }
         for item in items {
-            if !present.contains(item) {
+            if !found.contains(item) {
                 self.put(item.clone()).await?;
             }
         }

@@ -1,6 +1,6 @@
-//! What the development server writes to its log while every operation is called with planted texts: nothing of them, of
-//! keys, or of the table's name, whether DynamoDB is there or not. `tests/api/canaries.rs` is about the functions' own log,
-//! and about every way in which DynamoDB may fail.
+//! The log of the development server while every operation is called with canaries: it shows no canary, no key and not the
+//! table's name, whether DynamoDB answers or not. `tests/api/canaries.rs` checks the functions' own log, and every way in
+//! which DynamoDB may fail.
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
@@ -36,7 +36,7 @@ impl Caller {
         let service = Service::start(0, |command| {
             command
                 .args(["--api-key", &format!("{KEY}=acme")])
-                // As verbose as anybody may try to make it.
+                // The most verbose settings that exist.
                 .envs([("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RATCHET_TABLE", TABLE)])
                 .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
                 .stderr(Stdio::piped());
@@ -64,10 +64,10 @@ impl Caller {
 
     async fn running(&self) -> String {
         let post = |path: &str| self.http.post(self.url(path));
-        let made = post("/flows/execute").header("x-api-key", KEY);
-        let made = made.body(json!({ "flow_id": "f", "trigger_type": "test" }).to_string()).send().await.unwrap();
-        let made: Value = serde_json::from_str(&made.text().await.unwrap()).unwrap();
-        let id = made["execution"]["id"].as_str().expect("an id").to_owned();
+        let created = post("/flows/execute").header("x-api-key", KEY);
+        let created = created.body(json!({ "flow_id": "f", "trigger_type": "test" }).to_string()).send().await.unwrap();
+        let created: Value = serde_json::from_str(&created.text().await.unwrap()).unwrap();
+        let id = created["execution"]["id"].as_str().expect("an id").to_owned();
         let run = self.http.patch(self.url(&format!("/flows/executions/{id}"))).header("x-api-key", KEY);
         let run = run.body(json!({ "status": "running" }).to_string()).send().await.unwrap();
         assert_eq!(run.status().as_u16(), 200);
@@ -76,10 +76,10 @@ impl Caller {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_of_the_inside() {
+async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_internal() {
     let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
     let mut caller = Caller::start(&database.endpoint);
-    // Read all the time: a full pipe would stop the server.
+    // The log is read all the time: a full pipe would stop the server.
     let errors = BufReader::new(caller.service.child.stderr.take().expect("its log"));
     let log = std::thread::spawn(move || errors.lines().map_while(Result::ok).collect::<Vec<_>>());
 
@@ -89,7 +89,7 @@ async fn the_development_servers_log_shows_nothing_that_was_sent_and_nothing_of_
     for planted in well_formed.iter().chain(&refused) {
         let mut status = caller.send(planted).await;
         for _ in 0..5 {
-            // On a machine that is busy with other things DynamoDB is too slow for the largest of these.
+            // On a machine that is busy with other things DynamoDB is too slow for the largest requests.
             if status == 503 {
                 status = caller.send(planted).await;
             }

@@ -1,4 +1,4 @@
-//! `cargo run -p local`, as a newcomer meets it: the real process, its output, its end.
+//! `cargo run -p local` as a new user runs it: the real process, its output, its end.
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
@@ -16,7 +16,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A server that has said that it listens.
+/// A server that has printed where it listens.
 struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -41,7 +41,7 @@ impl Running {
         words.into_iter().find(|word| word.starts_with("http://")).expect("a URL").to_owned()
     }
 
-    /// Ends it by Ctrl-C, as a terminal would, and returns what it said at the end.
+    /// Ends it by Ctrl-C, as a terminal would, and returns its last output.
     fn interrupt(mut self) -> String {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
@@ -58,7 +58,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a command line that cannot work, and returns what it says.
+/// Runs a command line that cannot work, and returns its error.
 fn complaint(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let Output { status, stdout, stderr } = command(arguments).envs(variables.iter().copied()).output().unwrap();
     assert!(!status.success(), "{arguments:?}");
@@ -74,7 +74,7 @@ async fn call(method: reqwest::Method, url: &str, key: &str, body: &Value) -> (u
 }
 
 #[tokio::test]
-async fn it_says_where_it_is_which_key_to_use_and_a_line_to_try() {
+async fn it_prints_its_address_a_key_and_a_command_line_to_try() {
     let server = Running::start(&["--port", "0"]);
     let url = server.url();
     assert!(!url.ends_with(":0"), "{url}");
@@ -89,13 +89,13 @@ async fn it_says_where_it_is_which_key_to_use_and_a_line_to_try() {
     let tool = server.greeting.iter().find(|line| line.starts_with("For the key tool: ")).expect("a line for keys");
     let endpoint =
         tool.split(' ').find_map(|word| word.strip_prefix("AWS_ENDPOINT_URL_DYNAMODB=")).expect("an endpoint");
-    // It listens there: what has no signature is refused, but answered.
+    // DynamoDB listens there: a request without a signature is refused, but answered.
     assert!(
         reqwest::Client::new().post(endpoint).body("{}").send().await.unwrap().status().is_client_error(),
         "{tool}"
     );
     assert!(tool.contains(" RATCHET_TABLE=ratchet AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"), "{tool}");
-    // The request that the line makes.
+    // The request of the printed command line.
     let body = json!({ "flow_id": "demo", "trigger_type": "manual" });
     let (status, answer) =
         call(reqwest::Method::POST, &format!("{url}/api/v1/flows/execute"), "local-dev-key", &body).await;
@@ -165,7 +165,7 @@ async fn the_documentation_is_served_without_a_network() {
     assert_eq!((status, document), (200, local::openapi::document()));
     let (status, page) = get("/docs").await;
     assert_eq!(status, 200);
-    // Everything that the page loads comes from this server.
+    // All parts of the page come from this server.
     let mut loaded = 0;
     for part in page.split(['"', '\'']).filter(|part| [".js", ".css"].iter().any(|ending| part.ends_with(ending))) {
         assert!(!part.contains("//"), "{part}");
@@ -177,7 +177,7 @@ async fn the_documentation_is_served_without_a_network() {
 }
 
 #[test]
-fn what_is_in_the_way_is_said() {
+fn the_cause_of_a_failed_start_is_printed() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     assert!(complaint(&["--port", &port], &[]).contains(&format!("error: port {port} cannot be used")));

@@ -1,7 +1,8 @@
-//! The service is killed in the middle of its work, again and again, and its clients repeat what got no answer, with their
-//! `Idempotency-Key`. In the end every write has been applied once and none twice.
+//! The service is killed again and again while it works. Its clients repeat each request without an answer, with its
+//! `Idempotency-Key`. At the end every write has been applied once and none twice.
 //!
-//! `RATCHET_KILLS` says how often (100), `RATCHET_SEED` with which pauses; what the kills meet is up to the machine.
+//! `RATCHET_KILLS` sets how often it is killed (100), `RATCHET_SEED` the pauses. Which requests the kills meet depends on the
+//! machine.
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
@@ -21,8 +22,8 @@ use crate::service::{Dice, KEY, Service, setting};
 
 const WORKERS: usize = 4;
 
-/// A port that is free, and that no client is given: while nobody listens on one of those, a client that keeps connecting
-/// to it may be given it itself, meet itself, and keep the service from coming back.
+/// A free port outside the range of the clients' own ports. While no process listens on a port of that range, a client that
+/// keeps connecting to it may get that port as its own, connect to itself, and keep the service from starting again.
 fn free_port() -> u16 {
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (20_000..30_000).find(free).expect("a free port")
@@ -35,7 +36,7 @@ fn start(port: u16, file: &Path) -> Service {
     })
 }
 
-/// What the clients met.
+/// How many requests of the clients had which outcome.
 #[derive(Default)]
 struct Met {
     cut: AtomicUsize,
@@ -43,7 +44,7 @@ struct Met {
     replayed: AtomicUsize,
 }
 
-/// A client of the service that repeats what got no answer.
+/// A client of the service that repeats each request without an answer.
 #[derive(Clone)]
 struct Client {
     http: reqwest::Client,
@@ -52,7 +53,7 @@ struct Client {
 }
 
 impl Client {
-    /// Sends until there is an answer. A refusal is none that these requests may get: each is allowed when it is sent.
+    /// Sends a request until it is answered. A refusal ends the test: each request is allowed when it is sent.
     async fn until_answered(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let key = uuid::Uuid::new_v4().to_string();
         loop {
@@ -94,11 +95,11 @@ impl Client {
         }
     }
 
-    /// Runs one execution from its start to its end, and checks what is left of it against what was done.
+    /// Runs one execution from its start to its end, and checks its record and log against the writes.
     async fn run_one(&self, flow: &str) {
         let body = json!({ "flow_id": flow, "trigger_type": "test" });
-        let made = self.until_answered(Method::POST, "/flows/execute", Some(&body)).await;
-        let id = made["execution"]["id"].as_str().expect("an id").to_owned();
+        let created = self.until_answered(Method::POST, "/flows/execute", Some(&body)).await;
+        let id = created["execution"]["id"].as_str().expect("an id").to_owned();
         let path = format!("/flows/executions/{id}");
         let writes = [
             json!({ "status": "running" }),
@@ -115,7 +116,7 @@ impl Client {
         assert_eq!((&ended["previous_status"], &ended["current_status"]), (&json!("running"), &json!("failed")));
 
         let record = self.until_answered(Method::GET, &path, None).await;
-        // A version for the making and one for each write: none lost, none twice.
+        // One version for the creation and one for each write: none is missing, none is applied twice.
         assert_eq!(record["etag"], json!((writes.len() + 2).to_string()), "{record}");
         assert_eq!((&record["status"], &record["retry_count"]), (&json!("failed"), &json!(1)), "{record}");
         assert_eq!((&record["tokens_used"], &record["metadata"]), (&json!(3), &json!({ "step": 1.0 })), "{record}");
@@ -148,7 +149,7 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     let port = free_port();
     let mut service = start(port, &file);
     let met = Arc::new(Met::default());
-    // A connection that died with the service is not taken for another request.
+    // A connection that ended with the service is not used for another request.
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
     let client = Client { http, url: service.url.clone(), met: Arc::clone(&met) };
     let over = Arc::new(AtomicBool::new(false));
@@ -170,7 +171,7 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
         service.kill();
         let again = file.clone();
         service = tokio::task::spawn_blocking(move || start(port, &again)).await.unwrap();
-        // A worker that met something wrong ends the test now, not at its end.
+        // A worker that has failed ends the test now, not at its end.
         if let Some(ended) = workers.try_join_next() {
             panic!("a worker ended: {ended:?}");
         }
@@ -178,10 +179,10 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     over.store(true, Ordering::Relaxed);
     let mut runs = 0;
     while let Some(worker) = workers.join_next().await {
-        runs += worker.expect("a worker that met nothing wrong");
+        runs += worker.expect("a worker that has not failed");
     }
 
-    // What was accepted is there, once, with a number that no other has.
+    // Each accepted execution is listed once, with a number of its own.
     let mut listed = 0;
     for worker in 0..WORKERS {
         let (mut numbers, mut cursor) = (BTreeSet::new(), String::new());
@@ -190,7 +191,7 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
             let page = client.until_answered(Method::GET, &path, None).await;
             for execution in page["executions"].as_array().expect("executions") {
                 assert!(numbers.insert(execution["execution_number"].as_i64()), "a number twice: {execution}");
-                assert_eq!(execution["status"], "failed", "made and never told to anybody: {execution}");
+                assert_eq!(execution["status"], "failed", "created and never answered to a client: {execution}");
                 listed += 1;
             }
             match page["next_cursor"].as_str() {

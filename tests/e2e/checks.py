@@ -1,7 +1,7 @@
 """What each function must do, through the deployed API: the checks of the end-to-end suite, by function.
 
-A check raises AssertionError where the service does not do as it must. test_checks.py runs them all; the proof of least
-privilege runs a function's own with one permission taken away, and expects that they fail.
+A check raises AssertionError if the service does not behave as it must. test_checks.py runs all of them. The proof of
+least privilege runs those of a function with one permission taken away, and expects that they fail.
 """
 
 import threading
@@ -18,7 +18,7 @@ MISSING = "00000000-0000-4000-8000-000000000000"
 
 @dataclass
 class World:
-    """A deployed stack, and callers of it."""
+    """A deployed stack, and its API with several keys."""
 
     stack: Stack
     admin: Api
@@ -37,13 +37,13 @@ class World:
         return cls(stack, **{name: stack.api(stack.new_key(*key)) for name, key in keys.items()})
 
     def execution(self, status: str = "pending", flow: str | None = None) -> dict:
-        """A new execution, led to a status."""
+        """A new execution, moved to a status."""
         flow = flow or f"flow-{uuid4()}"
-        made = ok(self.admin.post("/flows/execute", {"flow_id": flow, "trigger_type": "api"}))["execution"]
+        created = ok(self.admin.post("/flows/execute", {"flow_id": flow, "trigger_type": "api"}))["execution"]
         way = {"pending": [], "running": ["running"], "completed": ["running", "completed"]}[status]
         for step in way:
-            made = ok(self.admin.patch(f"{EXECUTIONS}/{made['id']}", {"status": step}))
-        return made
+            created = ok(self.admin.patch(f"{EXECUTIONS}/{created['id']}", {"status": step}))
+        return created
 
 
 CHECKS: dict[str, list[Callable[[World], None]]] = {}
@@ -66,7 +66,7 @@ def ok(answer: Answer, status: int = 200):
 
 
 def refused(answer: Answer, status: int, code: str) -> str:
-    """An error of the service, as all of them must be; its detail."""
+    """Asserts an error of the service with all of its members. Returns its detail."""
     assert answer.status == status, f"expected {status} {code}: {answer}"
     body = answer.json()
     assert set(body) == {"detail", "error_code", "correlation_id", "timestamp"}, body
@@ -76,13 +76,13 @@ def refused(answer: Answer, status: int, code: str) -> str:
 
 
 def invalid(answer: Answer, *places: str) -> None:
-    """A refusal of what was sent, which names every place."""
+    """Asserts validation errors at exactly these places."""
     assert answer.status == 422, f"expected 422: {answer}"
-    assert {".".join(map(str, problem["loc"])) for problem in answer.json()["detail"]} == set(places), str(answer)
+    assert {".".join(map(str, error["loc"])) for error in answer.json()["detail"]} == set(places), str(answer)
 
 
 def gateways(answer: Answer, status: int, message: str) -> None:
-    """An answer of API Gateway's own."""
+    """Asserts an answer of API Gateway itself."""
     assert (answer.status, answer.json()) == (status, {"message": message}), str(answer)
 
 
@@ -90,7 +90,7 @@ def gateways(answer: Answer, status: int, message: str) -> None:
 
 
 @check("execute_flow")
-def makes_an_execution(world: World) -> None:
+def creates_an_execution(world: World) -> None:
     sent = {
         "flow_id": f"flow-{uuid4()}",
         "trigger_type": "webhook",
@@ -99,16 +99,16 @@ def makes_an_execution(world: World) -> None:
         "retry_config": {"max_retries": 1},
     }
     answer = world.writer.post("/flows/execute", sent, x_correlation_id="e2e-1")
-    made = ok(answer)["execution"]
+    created = ok(answer)["execution"]
     assert answer.headers["x-correlation-id"] == "e2e-1"
-    assert (made["status"], made["execution_number"], made["organization_id"]) == ("pending", 1, "acme")
-    assert (made["priority"], made["max_retries"], made["variables"]) == ("high", 1, sent["variables"])
+    assert (created["status"], created["execution_number"], created["organization_id"]) == ("pending", 1, "acme")
+    assert (created["priority"], created["max_retries"], created["variables"]) == ("high", 1, sent["variables"])
     assert '"exact":1.0' in answer.body.decode(), "numbers come back as they were written"
     assert ok(world.writer.post("/flows/execute", sent))["execution"]["execution_number"] == 2
 
 
 @check("execute_flow")
-def a_repeat_with_its_key_makes_one_execution(world: World) -> None:
+def a_repeat_with_its_key_creates_one_execution(world: World) -> None:
     body, key = {"flow_id": f"flow-{uuid4()}", "trigger_type": "manual"}, str(uuid4())
     first = world.admin.post("/flows/execute", body, idempotency_key=key)
     again = world.admin.post("/flows/execute", body, idempotency_key=key)
@@ -116,7 +116,7 @@ def a_repeat_with_its_key_makes_one_execution(world: World) -> None:
     assert "idempotency-replayed" not in first.headers and again.headers["idempotency-replayed"] == "true"
     other = world.admin.post("/flows/execute", body | {"trigger_type": "test"}, idempotency_key=key)
     refused(other, 422, "IDEMPOTENCY_KEY_REUSED")
-    # Another organization's key of the same text is another key.
+    # The same text as a key of another organization is another key.
     assert (
         ok(world.other.post("/flows/execute", body, idempotency_key=key))["execution"]["id"]
         != first.json()["execution"]["id"]
@@ -160,12 +160,12 @@ def refuses_what_is_too_large(world: World) -> None:
 
 @check("get_execution")
 def returns_the_record_or_304(world: World) -> None:
-    made = world.execution()
-    answer = world.reader.get(f"{EXECUTIONS}/{made['id']}")
-    assert ok(answer) == made
-    unchanged = world.reader.get(f"{EXECUTIONS}/{made['id']}", if_none_match=answer.headers["etag"])
+    created = world.execution()
+    answer = world.reader.get(f"{EXECUTIONS}/{created['id']}")
+    assert ok(answer) == created
+    unchanged = world.reader.get(f"{EXECUTIONS}/{created['id']}", if_none_match=answer.headers["etag"])
     assert (unchanged.status, unchanged.body) == (304, b""), str(unchanged)
-    refused(world.writer.get(f"{EXECUTIONS}/{made['id']}"), 403, "FORBIDDEN")
+    refused(world.writer.get(f"{EXECUTIONS}/{created['id']}"), 403, "FORBIDDEN")
 
 
 @check("get_execution")
@@ -174,9 +174,9 @@ def another_organizations_record_is_not_there(world: World) -> None:
 
 
 def hidden_from_others(world: World, call: Callable[[Api, str], Answer]) -> None:
-    """A call on another organization's execution is answered as on one that never was, byte for byte; it does nothing."""
-    made = world.execution("running")
-    before = world.admin.get(f"{EXECUTIONS}/{made['id']}").body
+    """A call on another organization's execution is answered as on a missing one, byte for byte, and has no effect."""
+    created = world.execution("running")
+    before = world.admin.get(f"{EXECUTIONS}/{created['id']}").body
 
     def answer(id: str) -> str:
         answer = call(world.other, id)
@@ -184,8 +184,8 @@ def hidden_from_others(world: World, call: Callable[[Api, str], Answer]) -> None
         body = answer.json()
         return answer.body.decode().replace(body["correlation_id"], "").replace(body["timestamp"], "").replace(id, "")
 
-    assert answer(made["id"]) == answer(MISSING)
-    assert world.admin.get(f"{EXECUTIONS}/{made['id']}").body == before, "it was changed"
+    assert answer(created["id"]) == answer(MISSING)
+    assert world.admin.get(f"{EXECUTIONS}/{created['id']}").body == before, "it was changed"
 
 
 # ---------------------------------------------------------------- list executions
@@ -194,25 +194,25 @@ def hidden_from_others(world: World, call: Callable[[Api, str], Answer]) -> None
 @check("list_executions")
 def lists_by_organization_status_and_flow(world: World) -> None:
     flow = f"flow-{uuid4()}"
-    made = [world.execution(status, flow)["id"] for status in ("pending", "running", "running")]
+    created = [world.execution(status, flow)["id"] for status in ("pending", "running", "running")]
     page = ok(world.reader.get(f"{EXECUTIONS}?flow_id={flow}"))
-    assert [execution["id"] for execution in page["executions"]] == made[::-1], "newest first"
+    assert [execution["id"] for execution in page["executions"]] == created[::-1], "newest first"
     assert (page["total_count"], page["has_more"]) == (3, False)
     page = ok(world.reader.get(f"{EXECUTIONS}?flow_id={flow}&status=running"))
-    assert [execution["id"] for execution in page["executions"]] == made[:0:-1]
+    assert [execution["id"] for execution in page["executions"]] == created[:0:-1]
     running = {
         execution["id"]
         for execution in ok(world.reader.get(f"{EXECUTIONS}?status=running&page_size=100"))["executions"]
     }
-    assert set(made[1:]) <= running and made[0] not in running
+    assert set(created[1:]) <= running and created[0] not in running
     newest = ok(world.reader.get(f"{EXECUTIONS}?page_size=1"))["executions"]
-    assert [execution["id"] for execution in newest] == made[-1:]
+    assert [execution["id"] for execution in newest] == created[-1:]
 
 
 @check("list_executions")
 def walks_by_cursor(world: World) -> None:
     flow = f"flow-{uuid4()}"
-    made = {world.execution(flow=flow)["id"] for _ in range(5)}
+    created = {world.execution(flow=flow)["id"] for _ in range(5)}
     seen, query = [], f"?flow_id={flow}&page_size=2"
     page = ok(world.reader.get(EXECUTIONS + query))
     while True:
@@ -220,7 +220,7 @@ def walks_by_cursor(world: World) -> None:
         if not page["has_more"]:
             break
         page = ok(world.reader.get(f"{EXECUTIONS}{query}&cursor={page['next_cursor']}"))
-    assert len(seen) == 5 and set(seen) == made
+    assert len(seen) == 5 and set(seen) == created
     cursor = ok(world.reader.get(EXECUTIONS + query))["next_cursor"]
     forged = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
     for path in (f"{query}&cursor={forged}", f"?page_size=2&cursor={cursor}"):
@@ -344,16 +344,18 @@ def another_organizations_record_is_not_there_to_update(world: World) -> None:
 
 @check("update_execution_status")
 def ends_a_running_execution(world: World) -> None:
-    made = world.execution("running")
+    created = world.execution("running")
     body, key = {"status": "failed", "error_info": {"message": "out of memory", "code": 137}}, str(uuid4())
-    answer = world.admin.patch(f"/executions/{made['id']}", body, idempotency_key=key)
+    answer = world.admin.patch(f"/executions/{created['id']}", body, idempotency_key=key)
     ended = ok(answer)
-    assert (ended["success"], ended["execution_id"]) == (True, made["id"])
+    assert (ended["success"], ended["execution_id"]) == (True, created["id"])
     assert (ended["previous_status"], ended["current_status"]) == ("running", "failed")
-    again = world.admin.patch(f"/executions/{made['id']}", body, idempotency_key=key)
+    again = world.admin.patch(f"/executions/{created['id']}", body, idempotency_key=key)
     assert ok(again) == ended and again.headers["idempotency-replayed"] == "true"
-    refused(world.admin.patch(f"/executions/{made['id']}", {"status": "completed"}), 400, "INVALID_STATUS_TRANSITION")
-    record = ok(world.admin.get(f"{EXECUTIONS}/{made['id']}"))
+    refused(
+        world.admin.patch(f"/executions/{created['id']}", {"status": "completed"}), 400, "INVALID_STATUS_TRANSITION"
+    )
+    record = ok(world.admin.get(f"{EXECUTIONS}/{created['id']}"))
     assert (record["error_message"], record["error_details"]) == ("out of memory", body["error_info"])
 
 
@@ -383,14 +385,14 @@ def another_organizations_record_is_not_there_to_end(world: World) -> None:
 
 @check("list_transitions")
 def says_who_changed_what(world: World) -> None:
-    made = world.execution("running")
-    ok(world.admin.patch(f"{EXECUTIONS}/{made['id']}", {"status": "failed", "error_message": "no answer"}))
-    answer = ok(world.reader.get(f"/executions/{made['id']}/transitions"))
-    assert answer["execution_id"] == made["id"]
+    created = world.execution("running")
+    ok(world.admin.patch(f"{EXECUTIONS}/{created['id']}", {"status": "failed", "error_message": "no answer"}))
+    answer = ok(world.reader.get(f"/executions/{created['id']}/transitions"))
+    assert answer["execution_id"] == created["id"]
     steps = [(step["from"], step["to"], step["reason"]) for step in answer["transitions"]]
     assert steps == [("pending", "running", None), ("running", "failed", "no answer")]
     assert {step["by"] for step in answer["transitions"]} == {world.admin.key.split("_")[1]}, "the id of the key"
-    refused(world.writer.get(f"/executions/{made['id']}/transitions"), 403, "FORBIDDEN")
+    refused(world.writer.get(f"/executions/{created['id']}/transitions"), 403, "FORBIDDEN")
 
 
 @check("list_transitions")
@@ -402,14 +404,14 @@ def another_organizations_transitions_are_not_there(world: World) -> None:
 
 
 @check("authorizer")
-def lets_in_who_has_a_key(world: World) -> None:
-    # A new key, so that no answer kept from before hides what the authorizer may do.
+def accepts_a_valid_key(world: World) -> None:
+    # A new key, so that no cached answer hides the authorizer's permissions.
     fresh = world.stack.api(world.stack.new_key("acme", "read"))
     ok(fresh.get(f"{EXECUTIONS}?page_size=1"))
 
 
 @check("authorizer")
-def lets_nobody_else_in(world: World) -> None:
+def refuses_every_other_key(world: World) -> None:
     gateways(world.stack.api(None).get(EXECUTIONS), 401, "Unauthorized")
     unknown = f"ratchet_{'0' * 16}_{'0' * 72}"
     for key in ("secret", unknown, world.admin.key[:-1], world.admin.key.upper()):

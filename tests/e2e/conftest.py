@@ -31,7 +31,7 @@ def world(stack: Stack) -> World:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_secret_in_the_emulators_log(emulator: Emulator) -> Iterator[None]:
-    """The functions' own output is in it: after all tests, no key may be."""
+    """The log has the functions' own output. After all tests, it must not have a key."""
     yield
     text = Path(emulator.log.name).read_text(errors="replace")
     assert not re.findall("ratchet_[0-9a-f]{16}_", text), "an API key is in the log"
@@ -39,7 +39,7 @@ def no_secret_in_the_emulators_log(emulator: Emulator) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def proven(request: pytest.FixtureRequest) -> list:
-    """What the proof of least privilege found, for the table at the end."""
+    """The rows of the proof of least privilege, for the table at the end."""
     request.config.stash[PROVEN] = rows = []
     return rows
 
@@ -52,6 +52,6 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         for function, action, target, failed in rows:
             terminalreporter.write_line(f"{function:26}{action:24}{target:18}{failed}")
         terminalreporter.write_line(
-            "Besides, each may write its own log and send traces. Lambda does that in its name, and here without asking IAM:\n"
-            "that these are needed is not seen."
+            "In addition, each may write its own log and send traces. Lambda does that on its behalf, here without\n"
+            "asking IAM: this proof does not show that these are needed."
         )

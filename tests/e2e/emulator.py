@@ -1,11 +1,11 @@
-"""MiniStack, the AWS emulator of the end-to-end tests, and what the stack needs that MiniStack lacks, as AWS documents it.
+"""MiniStack, the AWS emulator of the end-to-end tests, with what the stack needs and it lacks, as AWS documents it.
 
 1. The condition key `dynamodb:LeadingKeys`. The policies in template.yaml allow a function only items of its own kind,
-   by the prefix of the partition key. Without the key, their Null condition would refuse every request; with it, the
-   very policies that are deployed to AWS decide.
+   by the prefix of the partition key. Without the key, their Null condition would refuse every request. With it, the
+   same policies as on AWS decide.
 2. The `Body` of an `AWS::ApiGatewayV2::Api`: SAM writes authorizer, routes, integrations and CORS into it as OpenAPI.
-3. Parameter values for the SAM transform, which puts some of them into what it makes. Without them it takes defaults.
-4. A table that is there already fails the stack that would make it. MiniStack would take it over and empty it.
+3. Parameter values for the SAM transform, which puts some of them into its output. Without them it uses defaults.
+4. A stack whose table exists already fails. MiniStack would take over the table and empty it.
 
 Run as a program it is MiniStack: settings come from the environment (GATEWAY_PORT, BIND_HOST, AUTH, ...).
 """
@@ -77,7 +77,7 @@ def created(answer: tuple) -> dict:
 
 
 def import_body(api_id: str, document: dict) -> None:
-    """Makes what an API's OpenAPI document describes, in place of what was there."""
+    """Creates the resources that an API's OpenAPI document describes, in place of the old ones."""
     for store in (apigateway._authorizers, apigateway._integrations, apigateway._routes):
         store[api_id] = {}
 
@@ -164,7 +164,7 @@ for module in (engine, changesets, formation_handlers):
     module._apply_transforms = apply_transforms_with_parameters
 samtranslator.translator.transform.transform = sam_transform_with_parameters
 
-# ---------------------------------------------------------------- a table that is there already
+# ---------------------------------------------------------------- a table that exists already
 
 table_handlers = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
 create_table = table_handlers["create"]

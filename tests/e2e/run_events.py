@@ -1,11 +1,11 @@
-"""Runs events/*.json through the built functions, each as Lambda starts it, with DynamoDB Local behind them. What each is
-answered, and after which others, is in events/cases.json.
+"""Runs events/*.json through the built functions, each started as Lambda starts it, with DynamoDB Local behind them.
+events/cases.json has the answer to each event, and the events that must come before it.
 
     python run_events.py rie    in AWS's runtime interface emulator, without a container
     python run_events.py sam    by `sam local invoke` in a container, then one story by `sam local start-api`
 
-Needs tools/build.sh for this machine's architecture; tools/rie.sh and tools/sam-local.sh bring the rest. Prints a line
-`ok ...` for each thing that is as it must be, and ends with 1 where one is not.
+Needs tools/build.sh for this machine's architecture; tools/rie.sh and tools/sam-local.sh install the rest. Prints a
+line `ok ...` for each check that passes, and ends with 1 if one fails.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ CURSOR_KEY = "a secret of this run, long enough to be one"
 # The variables that a function cannot start without.
 NEEDED = {"RATCHET_TABLE": None, "AWS_REGION": None, "RATCHET_CURSOR_KEY": "list_executions"}
 
-# What each function is invoked by, as template.yaml has it: HttpApi, Schedule, DynamoDB; the authorizer by nothing there.
+# Types of the events that invoke each function in template.yaml: HttpApi, Schedule, DynamoDB; the authorizer has none.
 SOURCES = {
     resource["Metadata"]["BuildProperties"]["Binary"]: {
         source["Type"] for source in resource["Properties"].get("Events", {}).values()
@@ -56,13 +56,13 @@ def event(name: str) -> dict:
 
 @dataclass(frozen=True)
 class Case:
-    """An event, what must have happened before it, in this order, and the answer to it."""
+    """An event, the events before it, in this order, and the answer to it."""
 
     event: str
     after: list[str]
-    # For the authorizer, what API Gateway makes of its answer.
+    # For the authorizer, the status that API Gateway derives from its answer.
     status: int
-    # What the body must hold; it may hold more.
+    # What the body must contain. It may contain more.
     body: object
 
     @property
@@ -76,18 +76,18 @@ class Case:
 
 def cases() -> list[Case]:
     found = [Case(**case) for case in json.loads((EVENTS / CASES_FILE).read_text())]
-    told = {case.event for case in found}
+    listed = {case.event for case in found}
     present = {path.stem for path in EVENTS.glob("*.json") if path.name != CASES_FILE}
-    if told != present:
-        sys.exit(f"run_events: events/ and events/{CASES_FILE} differ: {', '.join(sorted(told ^ present))}")
+    if listed != present:
+        sys.exit(f"run_events: events/ and events/{CASES_FILE} differ: {', '.join(sorted(listed ^ present))}")
     return found
 
 
 def stories_of(cases: list[Case]) -> list[list[Case]]:
-    """The events in orders in which they can happen, each order on a table of its own, as few as there can be.
+    """Stories: possible orders of the events, each order on a table of its own, and as few orders as possible.
 
-    A story is a way of writes as far as it goes. What writes nothing is told in the longest story that it fits into, where
-    what it comes after has happened and nothing else.
+    A story is a sequence of writes that no longer sequence begins with. An event that writes nothing belongs to the
+    longest story that it fits into, at the point where exactly the events before it have happened.
     """
     named = {case.event: case for case in cases}
     ways = {(*case.after, case.event) if case.writes else tuple(case.after) for case in cases}
@@ -109,7 +109,7 @@ STORIES = stories_of(CASES)
 
 
 class Failed(Exception):
-    """Something is not as it must be."""
+    """A check has failed."""
 
 
 def expect(condition: bool, what: str) -> None:
@@ -132,14 +132,14 @@ def wait_for_port(port: int, process: subprocess.Popen, log: Path) -> None:
 
 @contextmanager
 def running(command: list, log: Path, **options) -> Iterator[subprocess.Popen]:
-    """A program that runs until it is no longer needed, its output in a file."""
+    """A program that runs until the end of the block, with its output in a file."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # A group of its own, so that what it starts ends with it.
+            # A process group of its own, so that the processes that it starts end with it.
             start_new_session=True,
             **options,
         )
@@ -157,13 +157,13 @@ def running(command: list, log: Path, **options) -> Iterator[subprocess.Popen]:
 
 @contextmanager
 def dynamodb_local(work: Path) -> Iterator[int]:
-    """AWS's DynamoDB Local; where it listens."""
+    """AWS's DynamoDB Local; its port."""
     folder = subprocess.run(
         [ROOT / "tools" / "setup-dynamodb-local.sh"], check=True, capture_output=True, text=True
     ).stdout.splitlines()[-1]
     port = free_port()
     command = ["java", "-Xmx1g", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"]
-    # One database for all regions and credentials: a container brings its own.
+    # One database for all regions and credentials: a container has its own.
     command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
     with running(command, work / "dynamodb.log", cwd=folder) as process:
         wait_for_port(port, process, work / "dynamodb.log")
@@ -202,7 +202,7 @@ def make_table(port: int, name: str) -> None:
 
 
 def holds(actual, expected) -> bool:
-    """Whether there is everything that is expected; lists must be of the same length."""
+    """Whether everything that is expected is in `actual`. Lists must have the same length."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         return all(name in actual and holds(actual[name], value) for name, value in expected.items())
     if isinstance(expected, list) and isinstance(actual, list):
@@ -211,8 +211,8 @@ def holds(actual, expected) -> bool:
 
 
 def outcome_of(function: str, answer: dict) -> tuple[int, object]:
-    """The status and the body that an answer is, or what API Gateway makes of the authorizer's. For a schedule and a stream,
-    which ask for no status, 200 where the function did not fail.
+    """The status and the body of an answer; for the authorizer, the status that API Gateway derives from it.
+    For a schedule and a stream, which have no status, 200 if the function did not fail.
     """
     if "HttpApi" in SOURCES[function]:
         return answer.get("statusCode", 500), json.loads(answer.get("body") or "null")
@@ -221,7 +221,7 @@ def outcome_of(function: str, answer: dict) -> tuple[int, object]:
     return 200 if answer.get("isAuthorized") else 403, answer
 
 
-def tell(story: list[Case], invoke: Invoke, how: str) -> None:
+def run_story(story: list[Case], invoke: Invoke, how: str) -> None:
     for case in story:
         answer = invoke(case.function, event(case.event))
         status, body = outcome_of(case.function, answer)
@@ -267,19 +267,19 @@ def by_rie(work: Path, port: int) -> None:
                 name: stack.enter_context(function(name, settings | {"RATCHET_TABLE": table}))
                 for name in sorted({case.function for case in story})
             }
-            tell(story, lambda name, payload: functions[name][0](payload), "rie")
+            run_story(story, lambda name, payload: functions[name][0](payload), "rie")
             for name, (_, log) in functions.items():
                 # One line for each request, on the function's own output, and no key in it.
                 lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
                 requests = [line for line in lines if line.get("level") == "INFO" and "status" in line]
-                told = sum(case.function == name for case in story)
+                invoked = sum(case.function == name for case in story)
                 if "HttpApi" in SOURCES[name]:
-                    expect(len(requests) == told, f"{name}: {told} requests, {len(requests)} lines at INFO")
+                    expect(len(requests) == invoked, f"{name}: {invoked} requests, {len(requests)} lines at INFO")
                     longest = max(len(json.dumps(line, separators=(",", ":"))) for line in requests)
                     print(f"ok rie {name} logs one line for each request, the longest of {longest} bytes")
                 expect(not re.search("ratchet_[0-9a-f]{16}_", log.read_text()), f"{name}: a key is in the log")
 
-    # A function without a setting: one line that says so, and an INIT that fails.
+    # A function without a setting: one line about it, and an INIT that fails.
     for missing, only in NEEDED.items():
         for name in sorted({case.function for case in CASES}):
             if only not in (None, name):
@@ -289,14 +289,14 @@ def by_rie(work: Path, port: int) -> None:
                 answer = invoke(event(next(case.event for case in CASES if case.function == name)))
                 said = [line for line in log.read_text().splitlines() if missing in line]
             expect("statusCode" not in answer and "isAuthorized" not in answer, f"{name} without {missing}: {answer}")
-            # The emulator starts a function once more where its INIT failed, as Lambda does.
+            # The emulator starts a function once more if its INIT has failed, as Lambda does.
             expect(0 < len(said) <= 2, f"{name} without {missing} says:\n{log.read_text()}")
             expect("template.yaml" in said[0] or "Lambda" in said[0], said[0])
             print(f"ok rie {name} does not start without {missing}: {answer.get('errorType')}")
 
 
 def by_sam(work: Path, port: int) -> None:
-    # This machine, as containers see it: asked of one.
+    # The address of this machine inside containers, as one of them reports it.
     asked = ["docker", "run", "--rm", "--add-host", "machine:host-gateway", "--entrypoint", "getent"]
     asked += [f"public.ecr.aws/lambda/provided:al2023-{ARCHITECTURE}", "hosts", "machine"]
     gateway = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
@@ -332,13 +332,13 @@ def by_sam(work: Path, port: int) -> None:
             expect("errorType" not in answer, f"sam local invoke {name}:\n{done.stdout}\n{done.stderr}")
             return answer
 
-        tell(story, invoke, "sam-local-invoke")
+        run_story(story, invoke, "sam-local-invoke")
 
     table = "served"
     make_table(port, table)
     front = free_port()
     log = work / "start-api.log"
-    # Containers as they are needed, not all seven at once.
+    # Containers start when they are needed, not all seven at once.
     command = [SAM, "local", "start-api", "--port", str(front), "--warm-containers", "LAZY", *options(table)]
     with running(command, log, cwd=ROOT, env=environment) as process:
         wait_for_port(front, process, log)
@@ -354,22 +354,22 @@ def by_sam(work: Path, port: int) -> None:
             except urllib.error.HTTPError as error:
                 answer = error
             text = answer.read()
-            told = f"{method} {path}: expected {status}, got {answer.status} {text!r}\n{log.read_text()[-4000:]}"
-            expect(answer.status == status, told)
+            message = f"{method} {path}: expected {status}, got {answer.status} {text!r}\n{log.read_text()[-4000:]}"
+            expect(answer.status == status, message)
             print(f"ok sam-local-start-api {method} {path.split('?')[0]} {status}", flush=True)
             return json.loads(text) if text else {}
 
-        made = call("POST", "/flows/execute", 200, {"flow_id": "f", "trigger_type": "api"})["execution"]
+        created = call("POST", "/flows/execute", 200, {"flow_id": "f", "trigger_type": "api"})["execution"]
         call("GET", "/flows/executions", 401, key=None)
         call("GET", "/flows/executions", 403, key=key[:-1] + "x")
-        call("PATCH", f"/flows/executions/{made['id']}", 200, {"status": "running"})
-        call("PATCH", f"/flows/executions/{made['id']}", 400, {"status": "queued"})
-        call("PATCH", f"/executions/{made['id']}", 200, {"status": "cancelled"})
-        record = call("GET", f"/flows/executions/{made['id']}", 200)
+        call("PATCH", f"/flows/executions/{created['id']}", 200, {"status": "running"})
+        call("PATCH", f"/flows/executions/{created['id']}", 400, {"status": "queued"})
+        call("PATCH", f"/executions/{created['id']}", 200, {"status": "cancelled"})
+        record = call("GET", f"/flows/executions/{created['id']}", 200)
         expect(record["status"] == "cancelled", f"not cancelled: {record}")
-        call("GET", f"/executions/{made['id']}/transitions", 200)
+        call("GET", f"/executions/{created['id']}/transitions", 200)
         page = call("GET", "/flows/executions?status=cancelled", 200)
-        expect([listed["id"] for listed in page["executions"]] == [made["id"]], f"not listed: {page}")
+        expect([listed["id"] for listed in page["executions"]] == [created["id"]], f"not listed: {page}")
 
 
 def main(how: str) -> int:

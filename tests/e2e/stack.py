@@ -1,6 +1,6 @@
-"""The stack on this machine: the emulator, `sam deploy` to it, and hands on what was deployed.
+"""The stack on this machine: the emulator, `sam deploy` to it, and access to what was deployed.
 
-Run as a program it deploys the stack, says how to call it, and keeps it until Ctrl-C (tools/deploy-local.sh).
+Run as a program it deploys the stack, prints how to call it, and keeps it until Ctrl-C (tools/deploy-local.sh).
 """
 
 import json
@@ -27,13 +27,13 @@ SAM = ROOT / ".tools" / "sam" / "bin" / "sam"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 
-# This machine's, as Lambda names it: what is built has to run here.
+# This machine's architecture, in Lambda's spelling: the built functions must run here.
 ARCHITECTURE = "x86_64" if os.uname().machine == "x86_64" else "arm64"
 
 # Short, so that a test can wait for it to pass.
 AUTHORIZER_CACHE_SECONDS = 2
 
-# What a test deployment says of the template's parameters. CodeDeploy, which shifts traffic, the emulator lacks.
+# The template's parameters of a test deployment. The emulator lacks CodeDeploy, which shifts traffic.
 PARAMETERS = {
     "Stage": "dev",
     "Architecture": ARCHITECTURE,
@@ -112,7 +112,7 @@ class Emulator:
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.log = tempfile.NamedTemporaryFile(prefix="ratchet-emulator-", suffix=".log", delete=False)
-        # Not the caller's environment: the functions inherit the emulator's, and must get their settings from the
+        # Not the caller's environment: the functions inherit that of the emulator, and must get their settings from the
         # stack. AWS_ENDPOINT_URL is the one exception; on AWS, nothing sets it.
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ} | {
             "AUTH": "true",
@@ -127,7 +127,7 @@ class Emulator:
             stdout=self.log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            # A group of its own: it starts the functions, and they end with it.
+            # A process group of its own: the emulator starts the functions, and they end with it.
             start_new_session=True,
         )
         for _ in range(300):
@@ -237,10 +237,10 @@ class Stack:
         )
 
     def new_key(self, organization: str, scopes: str) -> str:
-        made = self.keys("create", "--org", organization, "--scopes", scopes)
-        if made.returncode != 0:
-            raise RuntimeError(f"no key was made:\n{made.stderr}")
-        return made.stdout.strip()
+        created = self.keys("create", "--org", organization, "--scopes", scopes)
+        if created.returncode != 0:
+            raise RuntimeError(f"no key was created:\n{created.stderr}")
+        return created.stdout.strip()
 
 
 def main() -> None:

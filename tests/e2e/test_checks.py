@@ -30,7 +30,7 @@ def test_keys_are_listed_without_their_secrets(world: World) -> None:
     assert key.split("_")[2] not in listed.stdout + listed.stderr
 
 
-def test_what_is_no_route_is_the_gateways_404(world: World) -> None:
+def test_a_path_without_a_route_is_the_gateways_404(world: World) -> None:
     for method, path, base in [
         ("GET", "/", ""),
         ("GET", "/flows", "/api/v1"),
@@ -41,8 +41,8 @@ def test_what_is_no_route_is_the_gateways_404(world: World) -> None:
 
 def test_a_browser_of_an_allowed_origin_may_call(world: World) -> None:
     preflight = {"access_control_request_method": "PATCH", "access_control_request_headers": "x-api-key,if-match"}
-    nobody = world.stack.api(None)
-    answer = nobody.send("OPTIONS", "/flows/executions", origin="https://app.example.com", **preflight)
+    anonymous = world.stack.api(None)
+    answer = anonymous.send("OPTIONS", "/flows/executions", origin="https://app.example.com", **preflight)
     assert answer.status in (200, 204), str(answer)
     assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "PATCH" in answer.headers["access-control-allow-methods"]
@@ -56,7 +56,7 @@ def test_a_browser_of_an_allowed_origin_may_call(world: World) -> None:
         "prefer",
         "x-correlation-id",
     } <= allowed
-    stranger = nobody.send("OPTIONS", "/flows/executions", origin="https://evil.example.com", **preflight)
+    stranger = anonymous.send("OPTIONS", "/flows/executions", origin="https://evil.example.com", **preflight)
     assert "access-control-allow-origin" not in stranger.headers
     read = world.admin.get("/flows/executions?page_size=1", origin="https://app.example.com")
     exposed = {name.strip().lower() for name in read.headers["access-control-expose-headers"].split(",")}

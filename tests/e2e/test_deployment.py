@@ -1,4 +1,4 @@
-"""What was deployed, and deployments that must be refused without leaving anything behind."""
+"""The deployed stack, and deployments that must be refused without leaving anything behind."""
 
 import json
 
@@ -16,8 +16,8 @@ def test_the_table_is_protected(stack: Stack) -> None:
     assert table["DeletionProtectionEnabled"] is True
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    # Encryption, point-in-time recovery and time to live the emulator leaves out of what it makes: tests/api/drift.rs
-    # has them.
+    # The emulator ignores encryption, point-in-time recovery and time to live: tests/api/drift.rs checks these in the
+    # template.
     with pytest.raises(ClientError, match="deletion protection"):
         client.delete_table(TableName=stack.table)
 
@@ -47,7 +47,7 @@ def test_alarms_and_dashboard_are_there(stack: Stack) -> None:
     alarms = client.describe_alarms(AlarmNamePrefix=stack.name, MaxRecords=100)["MetricAlarms"]
     assert len(alarms) == len(stack.of_type("AWS::CloudWatch::Alarm")) >= 10
     for alarm in alarms:
-        assert alarm["AlarmActions"], f"{alarm['AlarmName']} tells nobody"
+        assert alarm["AlarmActions"], f"{alarm['AlarmName']} has no action"
         assert "docs/operations.md" in alarm["AlarmDescription"], alarm["AlarmName"]
     (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
     body = json.loads(client.get_dashboard(DashboardName=dashboard)["DashboardBody"])
@@ -134,12 +134,12 @@ def test_a_deployment_over_an_existing_table_is_refused(stack: Stack) -> None:
     before = functions(emulator)
     refused = sam_deploy(emulator, name, PARAMETERS)
     assert refused.returncode != 0, refused.stdout
-    # In a column that is narrower than the message.
+    # SAM prints the message in a column that is narrower than the message.
     reasons = "".join(line[72:].strip() for line in refused.stdout.splitlines())
     assert table in reasons and "alreadyexists" in reasons.replace(" ", ""), refused.stdout
     assert functions(emulator) == before, "half of the stack was left"
     assert client.get_item(TableName=table, Key={"pk": {"S": "somebody's"}})["Item"], "the table was touched"
-    # As CloudFormation says itself: a stack whose creation was rolled back is deleted before another try.
+    # As CloudFormation requires: a stack whose creation was rolled back is deleted before the next attempt.
     emulator.client("cloudformation").delete_stack(StackName=name)
     client.delete_table(TableName=table)
 
@@ -152,14 +152,14 @@ def test_deploying_the_same_again_changes_nothing(stack: Stack) -> None:
 
 def test_a_changed_setting_is_deployed_and_the_api_goes_on(world: World) -> None:
     stack = world.stack
-    made = world.execution()
+    created = world.execution()
     changed = sam_deploy(stack.emulator, stack.name, PARAMETERS | {"LogLevel": "WARN"})
     try:
         assert changed.returncode == 0, changed.stdout
         client, name = stack.emulator.client("lambda"), stack.physical("GetExecutionFunction")
         assert client.get_function_configuration(FunctionName=name)["LoggingConfig"]["ApplicationLogLevel"] == "WARN"
-        assert ok(world.admin.get(f"/flows/executions/{made['id']}")) == made
+        assert ok(world.admin.get(f"/flows/executions/{created['id']}")) == created
     finally:
         back = sam_deploy(stack.emulator, stack.name, PARAMETERS)
     assert back.returncode == 0, back.stdout
-    assert ok(world.admin.get(f"/flows/executions/{made['id']}")) == made
+    assert ok(world.admin.get(f"/flows/executions/{created['id']}")) == created

@@ -1,5 +1,5 @@
 """Least privilege, proven: each function's checks pass with its own policy and fail with any part of it taken away, and
-no role may do what is another's.
+no role allows what belongs to another function.
 """
 
 import copy
@@ -13,8 +13,8 @@ from checks import CHECKS, World
 from inventory import covers, functions
 from stack import logical_id
 
-# What each function does to the table: the whole of what its role may do there, by action, index and kind of item.
-# e# executions, c# counters of flows, k# API keys; o#, s#, f# in the indexes (shared/src/store/attributes.rs).
+# Everything that each function's role allows on the table, by action, index and kind of item.
+# e# executions, c# counters of flows, k# API keys; o#, s#, f# in the indexes (shared/store/src/table_keys.rs).
 ALLOWED = {
     "execute_flow": {("UpdateItem", None, "c#"), ("PutItem", None, "e#")},
     "list_executions": {
@@ -27,7 +27,7 @@ ALLOWED = {
     "list_transitions": {("GetItem", None, "e#")},
     "authorizer": {("GetItem", None, "k#")},
 }
-# What Lambda itself does in a function's name: writes its log and its traces.
+# The actions that Lambda uses on behalf of a function: it writes the log and the traces.
 PLATFORM = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 KINDS = ["e#", "c#", "k#"]
 INDEX_KINDS = {"by_organization": "go", "by_status": "gs", "by_flow": "gf"}
@@ -62,7 +62,7 @@ class Role:
                             yield policy, index, action, resource
 
     def platform(self) -> set[str]:
-        """The actions besides: Lambda takes them for the function, and the emulator lets it without asking."""
+        """All other actions: Lambda uses them for the function, and the emulator allows them without asking IAM."""
         documents = list(self.policies.values())
         for policy in self.iam.list_attached_role_policies(RoleName=self.name)["AttachedPolicies"]:
             version = self.iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
@@ -74,7 +74,7 @@ class Role:
         return {action for action in actions if not action.startswith("dynamodb:")}
 
     def without(self, policy: str, index: int, action: str, resource: str) -> None:
-        """Takes one grant away: the statement goes on with its other actions and resources."""
+        """Takes one grant away: the statement keeps its other actions and resources."""
         document = copy.deepcopy(self.policies[policy])
         statement = document["Statement"].pop(index)
         actions, resources = listed(statement["Action"]), listed(statement["Resource"])
@@ -182,7 +182,7 @@ def test_a_role_may_do_its_own_and_nothing_of_anothers(function: str, world: Wor
     iam = emulator.client("iam")
     trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
     assert [listed(statement["Principal"]["Service"]) for statement in trust["Statement"]] == [["lambda.amazonaws.com"]]
-    # Nobody but Lambda may take the role; for this test alone its owner may, too.
+    # Only Lambda may assume the role. For this test the account may, too.
     account = emulator.client("sts").get_caller_identity()["Account"]
     owner = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
     iam.update_assume_role_policy(

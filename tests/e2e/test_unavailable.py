@@ -1,4 +1,4 @@
-"""DynamoDB away, silent or throttling: the deployed functions answer 503 with Retry-After before their time is up."""
+"""DynamoDB unreachable, silent or throttling: deployed functions answer 503 with Retry-After before they time out."""
 
 import json
 import socket
@@ -14,12 +14,12 @@ from checks import EXECUTIONS, World, gateways, refused
 from inventory import covers, operations
 from stack import Answer, free_port, logical_id
 
-# Of the functions, in template.yaml: after it Lambda ends them, and the caller gets API Gateway's own 503.
+# The timeout of the functions in template.yaml. After it Lambda ends them, and the caller gets API Gateway's own 503.
 FUNCTION_TIMEOUT = 10
 
 
 class Throttling(BaseHTTPRequestHandler):
-    """A DynamoDB that refuses everything for now."""
+    """A DynamoDB that throttles every request."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", "0")))
@@ -36,13 +36,13 @@ class Throttling(BaseHTTPRequestHandler):
 
 @contextmanager
 def away() -> Iterator[str]:
-    """Nobody listens."""
+    """No process listens."""
     yield f"http://127.0.0.1:{free_port()}"
 
 
 @contextmanager
 def silent() -> Iterator[str]:
-    """Connections are accepted and nothing is ever answered: the request may or may not have been applied."""
+    """Connections are accepted and no request is ever answered: it may or may not have been applied."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -57,7 +57,7 @@ def throttling() -> Iterator[str]:
 
 @contextmanager
 def calling(world: World, logical_id: str, endpoint: str) -> Iterator[None]:
-    """A new version of a function that takes another endpoint for DynamoDB's, behind the function's alias."""
+    """A new version of a function with another endpoint in the place of DynamoDB's, behind the function's alias."""
     functions, name = world.stack.emulator.client("lambda"), world.stack.physical(logical_id)
     before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -86,8 +86,8 @@ CALLS = {
     "UpdateExecutionStatusFunction": lambda world, id: world.admin.patch(f"/executions/{id}", {"status": "failed"}),
     "ListTransitionsFunction": lambda world, id: world.admin.get(f"/executions/{id}/transitions"),
 }
-# What a write that was sent and not answered has come to cannot be known. A new execution takes its number first, and
-# that is what fails.
+# The outcome of a write that was sent and not answered is unknown. A new execution takes its number first, and that
+# request fails.
 UNKNOWN = {"UpdateExecutionFunction", "UpdateExecutionStatusFunction"}
 
 
@@ -98,20 +98,20 @@ def test_every_operation_is_called() -> None:
 @pytest.mark.parametrize("fault", [away, silent, throttling], ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("function", CALLS)
 def test_the_function_answers_where_dynamodb_does_not(function: str, fault, world: World) -> None:
-    made = world.execution("running")
+    created = world.execution("running")
     with fault() as endpoint, calling(world, function, endpoint):
         begun = time.monotonic()
-        answer: Answer = CALLS[function](world, made["id"])
+        answer: Answer = CALLS[function](world, created["id"])
         took = time.monotonic() - begun
     code = "OUTCOME_UNKNOWN" if fault is silent and function in UNKNOWN else "STORE_UNAVAILABLE"
     refused(answer, 503, code)
     assert int(answer.headers["retry-after"]) >= 1
     assert took < FUNCTION_TIMEOUT, f"{took:.1f} s"
-    # Back at its own endpoint, nothing of it was applied.
-    assert world.admin.get(f"{EXECUTIONS}/{made['id']}").json()["status"] == "running"
+    # With the function's own endpoint again: the write was not applied.
+    assert world.admin.get(f"{EXECUTIONS}/{created['id']}").json()["status"] == "running"
 
 
-def test_an_authorizer_without_dynamodb_lets_nobody_in(world: World) -> None:
+def test_an_authorizer_without_dynamodb_refuses_every_key(world: World) -> None:
     key = world.stack.new_key("acme", "read")
     with silent() as endpoint, calling(world, "AuthorizerFunction", endpoint):
         gateways(world.stack.api(key).get(EXECUTIONS), 500, "Internal Server Error")

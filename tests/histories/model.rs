@@ -407,7 +407,7 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
     }
     let min = retry_count + i64::from(to == Some(Status::Retrying));
     sent["retry_count"].as_i64().filter(|count| *count < min || count > max_retries).map(|count| {
-        let bounds = format!("at min {min} and at most {max_retries} ");
+        let bounds = format!("at least {min} and at most {max_retries} ");
         refuse(400, "INVALID_RETRY_COUNT", [format!("cannot become {count}: "), bounds])
     })
 }

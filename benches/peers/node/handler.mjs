@@ -4,7 +4,7 @@ import { ConditionalCheckFailedException, DynamoDBClient, UpdateItemCommand } fr
 const TableName = process.env.RATCHET_TABLE;
 const client = new DynamoDBClient({});
 
-// What may set which status.
+// The scopes that may set each status.
 const SCOPES = { cancelled: ["write", "admin"], completed: ["admin"], failed: ["admin"] };
 
 const answer = (statusCode, body) => ({

@@ -1,4 +1,4 @@
-// Lambda's loop: asks for an event, answers it. The managed runtime's own client is a native module that has to be
+// Lambda's loop: asks for an event and answers it. The managed runtime's own client is a native module that has to be
 // compiled; this is less than it does, to Node's advantage.
 import http from "node:http";
 

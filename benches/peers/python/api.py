@@ -1,4 +1,4 @@
-"""The same behind FastAPI and Mangum, the body read by pydantic."""
+"""The same change behind FastAPI and Mangum, with the body read by pydantic."""
 
 from typing import Any, Literal
 

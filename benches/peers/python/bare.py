@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 TABLE = os.environ["RATCHET_TABLE"]
 dynamodb = boto3.client("dynamodb")
 
-# What may set which status.
+# The scopes that may set each status.
 SCOPES = {"cancelled": {"write", "admin"}, "completed": {"admin"}, "failed": {"admin"}}
 
 
@@ -19,7 +19,7 @@ def answer(status: int, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def change(organization: str, execution_id: str, status: str, details: dict[str, Any]) -> str | None:
-    """The status after the change, or nothing where the execution is not running."""
+    """The status after the change, or None if the execution is not running."""
     try:
         output = dynamodb.update_item(
             TableName=TABLE,

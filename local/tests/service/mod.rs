@@ -1,4 +1,4 @@
-//! The service as a process of its own, and what the tests that run it share.
+//! The service as a process of its own, and helpers of the tests that run it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -6,13 +6,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The API key of these tests.
 pub const KEY: &str = "k";
 
-/// A number of the environment.
+/// A number from the environment.
 pub fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Numbers that follow from a seed (`SplitMix64`).
+/// Numbers from a seed (`SplitMix64`).
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -32,12 +32,12 @@ pub struct Service {
     pub child: Child,
     /// Where it listens.
     pub url: String,
-    /// Kept open: it says a few lines more.
+    /// Kept open: the service prints a few lines more.
     _output: BufReader<ChildStdout>,
 }
 
 impl Service {
-    /// Starts it; `data` says where its executions are. Port 0 picks one.
+    /// Starts it; `data` sets where its executions are stored. Port 0 picks a free port.
     pub fn start(port: u16, data: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
         command

@@ -1,4 +1,4 @@
-//! A client that asks one thing after the other, and looks at each answer.
+//! A client that sends one request after the other, and checks each answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::model::{Change, Seen, Settled, Story, TABLE, What, is_terminal, settle, targets};
+use crate::model::{Change, History, Seen, Settled, TABLE, What, is_terminal, settle, targets};
 use crate::service::Dice;
 use crate::world::{Kept, Run, World, hash, key};
 
-/// What a client met.
+/// What the requests of a client met.
 #[derive(Default)]
 pub struct Met {
     /// How long each request took, in microseconds, by what it was for.
     pub took: BTreeMap<&'static str, Vec<u32>>,
-    /// How often which refusal was met that was due.
+    /// How often each code of a refusal was answered that was due.
     pub refused: BTreeMap<String, u64>,
-    /// How often which 503 was met: each took as long as an attempt at DynamoDB may.
+    /// How often each code of a 503 was answered. Each took at least as long as an attempt of a request to DynamoDB may.
     pub unavailable: BTreeMap<String, u64>,
-    /// How many writes were applied, and how many of them known by their mark alone.
+    /// How many writes were applied, and how many of them were recognized by their tokens alone.
     pub settled: Settled,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Who asks.
+/// A client.
 pub struct Client {
     http: reqwest::Client,
     url: String,
@@ -58,18 +58,19 @@ pub struct Client {
     dice: Dice,
     nonces: u64,
     world: Arc<World>,
-    /// What it met.
+    /// What its requests met.
     pub met: Met,
 }
 
-/// How often a request that may be repeated is, where DynamoDB is slow.
+/// How often a request that may be repeated is repeated while DynamoDB is slow.
 const TRIES: usize = 10;
 
-/// How long an attempt that was given up may still be on its way through a DynamoDB on this machine.
+/// How long an attempt that was given up may still be under way in a DynamoDB on this machine.
 const LATE: Duration = Duration::from_secs(10);
 
-/// Statuses to end in, and the others.
+/// The terminal statuses. Update execution status sets the first three.
 const ENDS: [&str; 4] = ["completed", "failed", "cancelled", "timeout"];
+/// The trigger types.
 const TRIGGERS: [&str; 6] = ["manual", "event", "scheduled", "api", "webhook", "test"];
 
 impl Client {
@@ -126,7 +127,7 @@ impl Client {
     fn took(&mut self, purpose: &'static str, answer: &Answer, took: u32) {
         self.met.took.entry(purpose).or_default().push(took);
         if answer.status == 503 {
-            // Nothing is broken and nothing throttles here: the only excuse is that DynamoDB did not answer in time.
+            // There are no faults and no throttling here: the only valid cause is that DynamoDB did not answer in time.
             let limit = ratchet_store::client::ATTEMPT_TIMEOUT.as_micros();
             assert!(u128::from(took) >= limit, "after {took} us of {limit}: {}", answer.body);
             let code = answer.body["error_code"].as_str().expect("a code").to_owned();
@@ -134,7 +135,7 @@ impl Client {
         }
     }
 
-    /// Sends what may be sent again until it is answered.
+    /// Sends a request that may be repeated until it is answered.
     async fn send_for(&mut self, wanted: u16, request: &Request<'_>) -> Answer {
         let mut answer = self.send(request).await;
         for _ in 0..TRIES {
@@ -159,7 +160,7 @@ impl Client {
         self.met
     }
 
-    /// Begins an execution, and puts it into a slot.
+    /// Starts an execution, and puts it into a slot.
     pub async fn begin(&mut self, slot: usize) {
         let begun = self.world.begun.fetch_add(1, Ordering::Relaxed);
         let (organization, flow) = (self.world.organization(begun), World::flow(begun));
@@ -168,7 +169,7 @@ impl Client {
             "retry_config": { "max_retries": self.dice.below(5) },
             "variables": { "begun": begun, "text": "x".repeat(usize::try_from(self.dice.below(300)).expect("a length")) },
         });
-        // Always with a key: what is not known to be made can be asked for again.
+        // Always with a key: a request whose outcome is unknown can be repeated.
         let headers = vec![("idempotency-key", format!("{}-{flow}", self.nonce()))];
         let request = Request {
             purpose: "execute",
@@ -203,12 +204,12 @@ impl Client {
         if repeated {
             let again = self.send_for(200, &Request { purpose: "execute, repeated", ..request }).await;
             assert!(again.replayed, "a repeat: {}", again.body);
-            assert_eq!(again.body["execution"], created, "nobody else knows it yet");
+            assert_eq!(again.body["execution"], created, "no other client knows it yet");
         }
         *self.world.slots[slot].lock().expect("no panic while it is held") = Some(Arc::new(run));
     }
 
-    /// Ends the work on the execution of a slot, once nobody else is at it, and checks what became of it.
+    /// Ends the work on the execution of a slot, once no other client works on it, and checks its history.
     pub async fn finish(&mut self, run: &Run) {
         let mut closed = run.closed.write().await;
         if std::mem::replace(&mut *closed, true) {
@@ -225,10 +226,10 @@ impl Client {
         let version = record.version.expect("an ETag");
         let record = record.body;
         let seen = std::mem::take(&mut *run.seen.lock().expect("no panic while it is held"));
-        let story = Story { created: &run.created, seen, record: &record, version, log: &log };
-        let settled = settle(&story).unwrap_or_else(|wrong| {
-            let told: Vec<String> = story.seen.iter().map(|seen| format!("{seen:?}")).collect();
-            panic!("execution {}: {wrong}\nrecord: {record}\nlog: {log}\n{}", run.id, told.join("\n"))
+        let history = History { created: &run.created, seen, record: &record, version, log: &log };
+        let settled = settle(&history).unwrap_or_else(|wrong| {
+            let answers: Vec<String> = history.seen.iter().map(|seen| format!("{seen:?}")).collect();
+            panic!("execution {}: {wrong}\nrecord: {record}\nlog: {log}\n{}", run.id, answers.join("\n"))
         });
         self.met.settled.writes += settled.writes;
         self.met.settled.recovered += settled.recovered;
@@ -249,7 +250,7 @@ impl Client {
         all.insert(run.id.clone(), Kept { place, ..kept });
     }
 
-    /// One request, or a few that belong together, for some execution.
+    /// Sends one request, or a few that belong together, about some execution.
     async fn ask_one(&mut self) {
         let slot = usize::try_from(self.dice.below(self.world.slots.len() as u64)).expect("a slot");
         let run = self.world.slots[slot].lock().expect("no panic while it is held").clone();
@@ -305,7 +306,7 @@ impl Client {
         change
     }
 
-    /// What only its nonce is known by.
+    /// A change that only its nonce identifies.
     fn bare(&mut self, run: &Run) -> Change {
         let nonce = self.nonce();
         let mut fields = Map::new();
@@ -345,7 +346,7 @@ impl Client {
         change
     }
 
-    /// The other way to end one.
+    /// A change by update execution status.
     fn ending(&mut self, run: &Run) -> Change {
         let (nonce, if_match) = (self.nonce(), self.if_match(run));
         let fields = json!({ "error_message": nonce, "error_details": { "message": nonce, "more": [1, 2] } });
@@ -354,7 +355,7 @@ impl Client {
         Change { nonce, ends_a_run: true, status: Some(status), fields, if_match }
     }
 
-    /// A request for a change.
+    /// The request of a change.
     fn asking<'a>(
         purpose: &'static str,
         run: &Run,
@@ -382,7 +383,7 @@ impl Client {
         if change.ends_a_run { format!("/executions/{}", run.id) } else { format!("/flows/executions/{}", run.id) }
     }
 
-    /// Asks for a change, with or without a key, and with one perhaps again.
+    /// Sends a change, with or without a key. With a key it may be repeated.
     async fn change(&mut self, run: &Run, change: Change, purpose: &'static str) {
         let key = self.chance(40).then(|| self.nonce());
         let minimal = !change.ends_a_run && self.chance(10);
@@ -398,7 +399,7 @@ impl Client {
         }
     }
 
-    /// Asks for a change; whether it was applied for certain.
+    /// Sends a change. Returns whether it was certainly applied.
     async fn ask_for(&mut self, run: &Run, change: &Change, request: &Request<'_>) -> bool {
         let low = run.ask(1);
         let answer = self.send(request).await;
@@ -406,10 +407,10 @@ impl Client {
             return self.answered(run, change, low, 1, &answer);
         }
         if answer.body["error_code"] == "STORE_UNAVAILABLE" {
-            run.told(1, None, None);
+            run.answered(1, None, None);
             return false;
         }
-        // It may be applied, so that from here on there may always be one version more than is known.
+        // It may be applied: from here on there may always be one version more than is known.
         if request.headers.iter().any(|(name, _)| *name == "idempotency-key") {
             let again = self.send(request).await;
             if matches!(again.status, 200 | 204) {
@@ -424,14 +425,14 @@ impl Client {
         false
     }
 
-    /// Looks at the answer to a change that was not applied before; whether it was now.
+    /// Checks the answer to a change that was not applied before. Returns whether it was applied now.
     fn answered(&mut self, run: &Run, change: &Change, low: i64, writes: i64, answer: &Answer) -> bool {
         assert!(!answer.replayed, "this was never sent before: {change:?} {}", answer.body);
         if matches!(answer.status, 200 | 204) {
             Self::applied(run, change, low, writes, answer);
             return true;
         }
-        let high = run.told(writes, None, None);
+        let high = run.answered(writes, None, None);
         let text = |field: &str| answer.body[field].as_str().unwrap_or_default().to_owned();
         let (code, detail) = (text("error_code"), text("detail"));
         assert!(matches!(answer.status, 400 | 412), "{} to {change:?}: {}", answer.status, answer.body);
@@ -440,36 +441,36 @@ impl Client {
         false
     }
 
-    /// Looks at the answer to a change that was applied.
+    /// Checks the answer to a change that was applied.
     fn applied(run: &Run, change: &Change, low: i64, writes: i64, answer: &Answer) {
         let status = if change.ends_a_run { change.status } else { answer.body["status"].as_str() };
-        let high = run.told(writes, answer.version, status);
+        let high = run.answered(writes, answer.version, status);
         let version = answer.version.expect("an ETag");
         assert!(low < version && version <= high, "version {version} of {low}..{high}: {}", answer.body);
         assert!(change.if_match.is_none_or(|wanted| version > wanted), "{change:?}: {version}");
         if change.ends_a_run {
-            let told = (&answer.body["previous_status"], &answer.body["current_status"]);
-            assert_eq!(told, (&json!("running"), &json!(change.status)), "{}", answer.body);
+            let statuses = (&answer.body["previous_status"], &answer.body["current_status"]);
+            assert_eq!(statuses, (&json!("running"), &json!(change.status)), "{}", answer.body);
         }
         let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
         run.keep(low, high, What::Done(change.clone(), version, record));
     }
 
-    /// Looks at the answer to the repeat of a change that was applied.
+    /// Checks the answer to the repeat of a change that was applied.
     fn repeated(run: &Run, change: &Change, low: i64, answer: &Answer) {
         assert!(matches!(answer.status, 200 | 204), "a repeat: {} to {change:?}: {}", answer.status, answer.body);
         assert!(answer.replayed, "applied before: {change:?} {}", answer.body);
         if change.ends_a_run {
-            let told = (&answer.body["previous_status"], &answer.body["current_status"]);
-            assert_eq!(told, (&json!("running"), &json!(change.status)), "{}", answer.body);
+            let statuses = (&answer.body["previous_status"], &answer.body["current_status"]);
+            assert_eq!(statuses, (&json!("running"), &json!(change.status)), "{}", answer.body);
         }
         let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
         Self::read(run, low, answer, record);
     }
 
-    /// Looks at an answer that shows the execution as it is.
+    /// Checks an answer that shows the current state of the execution.
     fn read(run: &Run, low: i64, answer: &Answer, record: Option<Value>) {
-        let high = run.told(0, answer.version, answer.body["status"].as_str());
+        let high = run.answered(0, answer.version, answer.body["status"].as_str());
         let version = answer.version.expect("an ETag");
         assert!(low <= version && version <= high, "version {version} of {low}..{high}: {}", answer.body);
         if let Some(record) = record {
@@ -491,14 +492,14 @@ impl Client {
         let (one, other) = tokio::join!(self.exchange(&request), self.exchange(&request));
         self.took(request.purpose, &one.0, one.1);
         self.took(request.purpose, &other.0, other.1);
-        // The one that was applied first, then what is a repeat of it. Both may have been refused; or one, if the other
-        // came later and was allowed then.
+        // First the one that was applied, then its replay. Both may have been refused; or one, if the other came later and was
+        // allowed then.
         let ((one, _), (other, _)) = if one.0.replayed { (other, one) } else { (one, other) };
         if one.status == 503 || other.status == 503 {
             let (known, applied) =
                 if one.status == 503 { (&other, other.status == 200) } else { (&one, one.status == 200) };
             if applied {
-                // By that one or by the one that is not known: once.
+                // Once: by that request, or by the one whose outcome is unknown.
                 Self::applied(run, &change, low, 1, known);
                 return;
             }
@@ -514,13 +515,13 @@ impl Client {
             Self::repeated(run, &change, low, &other);
         } else {
             assert!(one.status != 200 || other.status != 200, "applied twice: {} {}", one.body, other.body);
-            // The write counts as on its way until both are looked at.
+            // The write counts as under way until both answers are checked.
             self.answered(run, &change, low, 0, &one);
             self.answered(run, &change, low, 1, &other);
         }
     }
 
-    /// A key that was used for something else.
+    /// Sends another body with a key that was used.
     async fn reuse(&mut self, run: &Run) {
         let change = self.bare(run);
         let key = self.nonce();
@@ -583,7 +584,7 @@ impl Client {
         let low = run.ask(0);
         let answer = self.send_for(200, &Request::get("log", run.organization, &path)).await;
         assert_eq!(answer.body["execution_id"], run.id.as_str());
-        let high = run.told(0, None, None);
+        let high = run.answered(0, None, None);
         run.keep(low, high, What::Log(answer.body));
     }
 
@@ -592,9 +593,9 @@ impl Client {
         self.world.kept.lock().expect("no panic while it is held").len()
     }
 
-    /// Checks a page's records: newest first, each as the filters say, and those that were among the `done` before the page
-    /// was asked for as they were then. Their ids.
-    fn look_through(
+    /// Checks the records of a page: newest first, each matches the filters, and those that were done before the page was
+    /// requested are as they were when they were checked. Returns their ids.
+    fn check_page(
         &self,
         page: &Value,
         filters: &[(&str, String)],
@@ -652,14 +653,14 @@ impl Client {
         let page = &answer.body;
         assert_eq!((&page["page"], &page["page_size"]), (&json!(number), &json!(size)), "{path}");
         assert_eq!(page["has_more"] == true, page["next_cursor"].is_string(), "{path}");
-        let ids = self.look_through(page, &filters, done, &mut None);
+        let ids = self.check_page(page, &filters, done, &mut None);
         assert!(ids.len() as u64 <= size, "{path}: {} records", ids.len());
         let total = page["total_count"].as_u64().expect("a count");
         if filters.is_empty() {
             let least = known.min(10_000) as u64;
             assert!(least <= total && total <= asked.min(10_000), "{total} of {known} to {asked}");
         } else {
-            // Those in a status may have become fewer between the page and the count.
+            // There may be fewer executions in a status at the time of the count than at that of the page.
             let moves = filters.iter().any(|(name, _)| *name == "status");
             assert!(moves || total >= ids.len() as u64, "{path}: {total} in all, {} here", ids.len());
         }
@@ -682,7 +683,7 @@ impl Client {
             let path = format!("/flows/executions?flow_id={flow}&page_size={size}{cursor}");
             let done = self.done();
             let page = self.send_for(200, &Request::get("page of a walk", organization, &path)).await.body;
-            for id in self.look_through(&page, &[("flow_id", flow.clone())], done, &mut last) {
+            for id in self.check_page(&page, &[("flow_id", flow.clone())], done, &mut last) {
                 assert!(met.insert(id), "an execution twice in a walk: {page}");
             }
             pages += 1;
@@ -701,7 +702,7 @@ impl Client {
         assert!(met.len() as u64 <= asked, "{} met of {asked}", met.len());
     }
 
-    /// Compares one that is done with what it was when it was checked.
+    /// Compares an execution that is done with what it was when it was checked.
     pub async fn compare(&mut self, organization: u64, id: &str) {
         let path = format!("/flows/executions/{id}");
         let record = self.send_for(200, &Request::get("final get", organization, &path)).await;
@@ -713,14 +714,14 @@ impl Client {
         assert_eq!((hash(&record.body), hash(&log)), (kept.record, kept.log), "{} {log}", record.body);
     }
 
-    /// Walks through everything of an organization; the ids.
+    /// Walks through all executions of an organization. Returns the ids.
     pub async fn walk_through_all(&mut self, organization: u64) -> BTreeSet<String> {
         let (mut met, mut last, mut cursor) = (BTreeSet::new(), None, String::new());
         loop {
             let path = format!("/flows/executions?page_size=100{cursor}");
             let done = self.done();
             let page = self.send_for(200, &Request::get("final page of all", organization, &path)).await.body;
-            for id in self.look_through(&page, &[], done, &mut last) {
+            for id in self.check_page(&page, &[], done, &mut last) {
                 assert!(met.insert(id), "an execution twice in the walk");
             }
             match page["next_cursor"].as_str() {

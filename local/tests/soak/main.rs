@@ -1,5 +1,4 @@
-//! The service under mixed load, for as long as one likes: no answer but those that are due, no write lost, and no more
-//! memory at the end than at the beginning.
+//! The service under mixed load, for a given time: every answer is due, no write is lost, and memory does not grow.
 //!
 //! ```text
 //! cargo test -p local --test soak -- --nocapture                              20 seconds, on a file
@@ -7,12 +6,12 @@
 //! tools/with-dynamodb-local.sh cargo test ...                                 on DynamoDB Local
 //! ```
 //!
-//! Clients, each of which waits for its answer before it asks again, work on a few executions at a time: some legal moves,
-//! some that are not, fields, repeats, conditions, reads and lists. Each answer is looked at when it comes (`client`), all
-//! answers that concern an execution when it is done (`model`), and every execution once more at the end.
+//! The clients work on a few executions at a time, and each waits for its answer before it sends the next request: allowed
+//! transitions and others, fields, repeats, conditions, reads and lists. Each answer is checked when it arrives (`client`),
+//! all answers about an execution when it is done (`model`), and every execution once more at the end.
 //!
-//! `RATCHET_SEED` decides what each client asks for; what meets what is up to the machine. `RATCHET_SOAK_CLIENTS` says
-//! how many there are.
+//! `RATCHET_SEED` decides the requests of each client; how they interleave depends on the machine. `RATCHET_SOAK_CLIENTS` sets
+//! how many clients there are.
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
@@ -38,36 +37,37 @@ use crate::memory::Watched;
 use crate::service::{Service, setting};
 use crate::world::World;
 
-/// How many clients there are: on two processors that they share with the service, more make it no faster, and each wait
-/// longer.
+/// How many clients there are. On two processors that they share with the service, more clients do not get more answers, and
+/// each waits longer.
 const CLIENTS: u64 = 4;
 
 /// How much the service's memory may grow over the last two thirds of the time, in KiB.
 const MOST_GROWTH: f64 = 8.0 * 1024.0;
 
-/// How many executions an organization gets on a DynamoDB at an endpoint before the next one begins. DynamoDB Local takes
-/// some 0.4 ms for each index entry that it counts, so that a list of some thousands takes longer than the service waits.
+/// How many executions an organization gets on a DynamoDB at an endpoint before the next organization begins. DynamoDB Local
+/// takes some 0.4 ms for each index entry that it counts, so that a list of some thousands takes longer than the service
+/// waits.
 const OF_AN_ORGANIZATION: u64 = 500;
 
-/// The embedded one counts faster, and what is counted ends at 10,000.
+/// The same on the embedded DynamoDB, which counts faster. A count ends at 10,000.
 const FOR_EVER: u64 = 1_000_000_000;
 
-/// Of so many requests one may be answered 503, which says that DynamoDB took longer than it may. On a machine that does
-/// nothing else none is.
+/// One of this many requests may be answered 503, because DynamoDB took longer than allowed. On a machine that does nothing
+/// else none is.
 const MOST_UNAVAILABLE: u64 = 1_000;
 
-/// The figures of a run, to standard error: past the test runner, which shows nothing of a test that passes.
-fn tell(text: &str) {
+/// Writes the figures of a run to standard error, past the test runner, which shows nothing of a test that passes.
+fn report(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// The tables that the figures are made of.
+/// The figures as tables.
 fn figures(met: &mut Met, seconds: f64) -> String {
     let mut text = String::new();
     let requests: usize = met.took.values().map(Vec::len).sum();
     let _ = writeln!(
         text,
-        "soak: {requests} requests in {seconds:.0} s, {:.0} a second; {} writes applied, {} of them known by their mark",
+        "soak: {requests} requests in {seconds:.0} s, {:.0} a second; {} writes applied, {} of them known by their token",
         f64::from(u32::try_from(requests).unwrap_or(u32::MAX)) / seconds,
         met.settled.writes,
         met.settled.recovered
@@ -90,7 +90,7 @@ fn figures(met: &mut Met, seconds: f64) -> String {
     text
 }
 
-/// How many requests were answered a second, in each tenth of the time, from how many had been after how many seconds.
+/// The answers per second in each tenth of the time, from pairs of seconds and the answers so far.
 fn rates(answered: &[(f64, u64)]) -> String {
     let at = |tenth: usize| answered.get((answered.len() * tenth / 10).saturating_sub(1)).copied().unwrap_or_default();
     let rate = |tenth: usize| {
@@ -115,7 +115,7 @@ fn merge(all: &mut Met, one: Met) {
     all.settled.recovered += one.settled.recovered;
 }
 
-/// What every run must have met, or it says less than it seems to.
+/// What every run must have met. A run without one of these would prove less than it seems to.
 const MUST_HAPPEN: [&str; 5] = [
     "INVALID_STATUS_TRANSITION",
     "EXECUTION_FINISHED",
@@ -145,7 +145,7 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
         };
     });
     let place = endpoint.as_deref().unwrap_or("the embedded DynamoDB, in a file");
-    tell(&format!("soak: RATCHET_SEED={seed} RATCHET_SOAK_SECONDS={seconds}, {clients} clients, {place}\n"));
+    report(&format!("soak: RATCHET_SEED={seed} RATCHET_SOAK_SECONDS={seconds}, {clients} clients, {place}\n"));
     let mut watched = vec![Watched::new("the service", service.child.id())];
     if let Some(process) = endpoint.as_deref().and_then(memory::dynamodb_local) {
         watched.push(Watched::new("DynamoDB Local", process));
@@ -171,7 +171,7 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
             process.look(begun);
         }
         answered.push((begun.elapsed().as_secs_f64(), world.answered.load(Ordering::Relaxed)));
-        // A client that met something wrong ends the test now, not at its end.
+        // A client that has failed ends the test now, not at its end.
         if let Some(ended) = workers.try_join_next() {
             panic!("a client ended: {:?}", ended.err());
         }
@@ -179,7 +179,7 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     world.over.store(true, Ordering::Relaxed);
     let mut met = Met::default();
     while let Some(worker) = workers.join_next().await {
-        merge(&mut met, worker.expect("a client that met nothing wrong"));
+        merge(&mut met, worker.expect("a client that has not failed"));
     }
     let seconds = begun.elapsed().as_secs_f64();
     for slot in &world.slots {
@@ -190,14 +190,14 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     }
     met.settled.writes += first.met.settled.writes;
     met.settled.recovered += first.met.settled.recovered;
-    tell(&figures(&mut met, seconds));
-    tell(&format!("soak: requests a second, in each tenth of the time: {}\n", rates(&answered)));
+    report(&figures(&mut met, seconds));
+    report(&format!("soak: requests a second, in each tenth of the time: {}\n", rates(&answered)));
     for process in &watched {
-        tell(&format!("{}\n", process.figures()));
+        report(&format!("{}\n", process.figures()));
     }
 
     let compared = compare_all(&world, clients, seed, &service.url).await;
-    tell(&format!("soak: {compared} executions are what their models are, and the lists have each of them once\n"));
+    report(&format!("soak: {compared} executions are what their models are, and the lists have each of them once\n"));
 
     let trend = watched[0].trend().expect("more than a second");
     assert!(
@@ -217,7 +217,8 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     std::fs::remove_dir_all(&folder).expect("the folder can go");
 }
 
-/// Compares every execution with what its model was when it was done, and the lists with all of them. How many they are.
+/// Compares every execution with its model at the time when it was done, and the lists with all of them. Returns how many
+/// there are.
 async fn compare_all(world: &Arc<World>, clients: usize, seed: u64, url: &str) -> usize {
     let mut ids = BTreeMap::<u64, BTreeSet<String>>::new();
     let (mut numbers, mut counts) = (BTreeSet::new(), BTreeMap::<(u64, String), u64>::new());
@@ -234,7 +235,7 @@ async fn compare_all(world: &Arc<World>, clients: usize, seed: u64, url: &str) -
         }
     }
     for (organization, ids) in &ids {
-        assert_eq!(ids.len(), world.total(*organization).0, "executions that were told, and that were checked");
+        assert_eq!(ids.len(), world.total(*organization).0, "executions that were answered, and that were checked");
     }
 
     let all: Vec<(u64, String)> =

@@ -1,4 +1,4 @@
-//! How much memory processes have, second by second.
+//! The memory of processes, second by second.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     seconds: f64,
-    /// All that is in memory, in KiB.
+    /// Everything that is in memory, in KiB.
     resident: f64,
-    /// Without what is a file's, which the kernel takes back as it likes: heap and stacks.
+    /// Heap and stacks, without pages of files, which the kernel may reclaim at any time.
     anonymous: f64,
 }
 
-/// A process that is watched.
+/// A process whose memory is sampled.
 #[derive(Debug)]
 pub struct Watched {
     name: &'static str,
@@ -23,7 +23,7 @@ pub struct Watched {
     samples: Vec<Sample>,
 }
 
-/// What became of the memory over the last two thirds of the time.
+/// The memory over the last two thirds of the time.
 #[derive(Debug)]
 pub struct Trend {
     /// Its least-squares growth over that time, in KiB.
@@ -33,12 +33,12 @@ pub struct Trend {
 }
 
 impl Watched {
-    /// Watches a process.
+    /// Samples the memory of a process.
     pub fn new(name: &'static str, process: u32) -> Self {
         Self { name, process, samples: Vec::new() }
     }
 
-    /// Looks once.
+    /// Takes one sample.
     pub fn look(&mut self, begun: Instant) {
         let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", self.process)) else { return };
         let kilobytes = |name: &str| -> Option<f64> {
@@ -49,7 +49,7 @@ impl Watched {
         }
     }
 
-    /// How the memory went in the last two thirds; `None` before there is enough of it to say.
+    /// The trend of the last two thirds; `None` while there are too few samples.
     pub fn trend(&self) -> Option<Trend> {
         let settled = &self.samples[self.samples.len() / 3..];
         let (first, last) = (settled.first()?, settled.last()?);
@@ -91,7 +91,7 @@ impl Watched {
     }
 }
 
-/// The process of the DynamoDB Local that listens at `endpoint`, if it runs here and says its port on its command line.
+/// The process of the DynamoDB Local that listens at `endpoint`, if it runs here and has its port on its command line.
 pub fn dynamodb_local(endpoint: &str) -> Option<u32> {
     let port = endpoint.trim_end_matches('/').rsplit(':').next()?;
     std::fs::read_dir("/proc").ok()?.find_map(|entry| {
@@ -103,5 +103,5 @@ pub fn dynamodb_local(endpoint: &str) -> Option<u32> {
     })
 }
 
-/// How often to look.
+/// How often a sample is taken.
 pub const EVERY: Duration = Duration::from_secs(1);

@@ -1,17 +1,17 @@
-//! What an execution must be after each of its writes, by the contract: the table is written out here once more, so that
-//! a mistake in the service's own is seen.
+//! The state of an execution after each of its writes, by the contract. The table is written down here once more, so that a
+//! mistake in the service's own table is found.
 //!
-//! While several clients write to one execution nobody knows which of them comes first. But each applied write has a
-//! version of its own, and each answer falls between two versions: those that were known when it was asked for, and those
-//! that can have been applied when it came. [`settle`] puts the writes of an execution in their order, and each answer
-//! that anybody got must fit a place in it.
+//! While several clients write to one execution, the order of their writes is not known. But each applied write has a version
+//! of its own, and each answer belongs between two versions: the newest that was known when its request was sent, and the
+//! newest that can have been applied when it arrived. [`settle`] puts the writes of an execution in their order. Each answer
+//! must fit a position in that order.
 
 use std::collections::BTreeMap;
 
 use ratchet_model::clock::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// From each status, where it may go.
+/// The statuses that may follow each status.
 pub const TABLE: [(&str, &[&str]); 9] = [
     ("pending", &["queued", "running", "failed", "cancelled", "timeout"]),
     ("queued", &["running", "failed", "cancelled", "timeout"]),
@@ -24,31 +24,31 @@ pub const TABLE: [(&str, &[&str]); 9] = [
     ("timeout", &[]),
 ];
 
-/// What a terminal status freezes.
+/// The fields that a terminal status freezes.
 const FROZEN: [&str; 5] = ["final_output", "error_message", "error_details", "retry_count", "duration_ms"];
 
-/// Where a status may go.
+/// The statuses that may follow a status.
 pub fn targets(status: &str) -> &'static [&'static str] {
     TABLE.iter().find(|(from, _)| *from == status).map_or(&[], |(_, to)| to)
 }
 
-/// Whether nothing leaves it.
+/// Whether no status may follow it.
 pub fn is_terminal(status: &str) -> bool {
     targets(status).is_empty()
 }
 
-/// A change that somebody asked for.
+/// A change that a client requested.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// In its metadata or its reason, and in no other's.
+    /// A text in its metadata or its reason, which no other change has.
     pub nonce: String,
-    /// Whether it is update execution status, which goes from `running` alone.
+    /// Whether it is update execution status, which is allowed from `running` alone.
     pub ends_a_run: bool,
     /// The status that it asks for.
     pub status: Option<&'static str>,
-    /// What the record's fields shall be.
+    /// The new values of the record's fields.
     pub fields: Map<String, Value>,
-    /// The version that it is for.
+    /// The version in its If-Match.
     pub if_match: Option<i64>,
 }
 
@@ -59,7 +59,7 @@ pub struct Refusal {
     pub status: u16,
     /// The `error_code`.
     pub code: &'static str,
-    /// What the detail must name.
+    /// A text that the detail must contain.
     pub names: String,
 }
 
@@ -69,7 +69,7 @@ struct State {
     version: i64,
     status: &'static str,
     max_retries: i64,
-    /// Whether it has run.
+    /// Whether it has been `running`.
     started: bool,
     /// The fields that writers set, as the record has them.
     fields: Map<String, Value>,
@@ -89,7 +89,7 @@ impl State {
         self.fields["retry_count"].as_i64().unwrap_or_default()
     }
 
-    /// What becomes of it by a change.
+    /// The state after a change.
     fn after(&self, change: &Change) -> Result<Self, Refusal> {
         let refuse = |status, code, names: String| Err(Refusal { status, code, names });
         if change.if_match.is_some_and(|version| version != self.version) {
@@ -105,13 +105,9 @@ impl State {
             return refuse(400, "EXECUTION_FINISHED", format!("is {} ", self.status));
         }
         if let Some(count) = change.fields.get("retry_count").and_then(Value::as_i64) {
-            let least = self.retry_count() + i64::from(retrying);
-            if count < least || count > self.max_retries {
-                return refuse(
-                    400,
-                    "INVALID_RETRY_COUNT",
-                    format!("at least {least} and at most {}", self.max_retries),
-                );
+            let min = self.retry_count() + i64::from(retrying);
+            if count < min || count > self.max_retries {
+                return refuse(400, "INVALID_RETRY_COUNT", format!("at least {min} and at most {}", self.max_retries));
             }
         }
         let mut next = self.clone();
@@ -123,7 +119,7 @@ impl State {
             next.status = to;
             next.started |= to == "running";
             if is_terminal(to) {
-                // Unless this very change gives one, it is counted anew.
+                // A change without a duration sets it to a new one of the service.
                 next.fields.remove("duration_ms");
             }
         }
@@ -164,39 +160,39 @@ impl State {
     }
 }
 
-/// An answer that somebody got, and between which versions.
+/// An answer, and the versions between which it belongs.
 #[derive(Debug)]
 pub struct Seen {
-    /// A version that was known when it was asked for.
+    /// The newest version that was known when its request was sent.
     pub low: i64,
-    /// The most that can have been applied when it came.
+    /// The newest version that can have been applied when it arrived.
     pub high: i64,
-    /// What it said.
+    /// Its contents.
     pub what: What,
 }
 
-/// What an answer said.
+/// The contents of an answer.
 #[derive(Debug)]
 pub enum What {
     /// The record, at a version.
     Record(i64, Value),
     /// The transitions.
     Log(Value),
-    /// Done, with the record or without; the version is that of the answer's `ETag`.
+    /// Applied, with the record or without. The version is that of the answer's `ETag`.
     Done(Change, i64, Option<Value>),
-    /// Not known (503): it may have been done, may still be, or never.
+    /// Outcome unknown (503): it may have been applied, may still be, or never.
     Unknown(Change),
-    /// Not done: HTTP's status, the code, the detail.
+    /// Not applied: HTTP's status, the code, the detail.
     Refused(Change, u16, String, String),
 }
 
-/// All that is known of an execution that nobody writes to any more.
-pub struct Story<'a> {
-    /// As it was accepted.
+/// Everything about an execution without further writes.
+pub struct History<'a> {
+    /// The record when it was accepted.
     pub created: &'a Value,
-    /// What its clients were told.
+    /// The answers to its clients.
     pub seen: Vec<Seen>,
-    /// Its record now, and its version.
+    /// Its record now.
     pub record: &'a Value,
     /// The record's version.
     pub version: i64,
@@ -204,29 +200,32 @@ pub struct Story<'a> {
     pub log: &'a Value,
 }
 
-/// What came out of a story.
+/// The result of a history.
 #[derive(Debug, Default)]
 pub struct Settled {
     /// How many writes were applied after the creation.
     pub writes: usize,
-    /// How many of them were known by the service's own mark alone, after an answer from DynamoDB was lost.
+    /// How many of them the service recognized by their tokens alone, after an attempt in doubt.
     pub recovered: usize,
 }
 
-/// Checks a story: each version has one writer, each writer one version, and each answer was due when it was given.
-pub fn settle(story: &Story) -> Result<Settled, String> {
-    let steps = story.log["transitions"].as_array().ok_or("no transitions")?;
-    let (writers, unplaced) = writers(story, steps)?;
-    let missing: Vec<i64> = (2..=story.version).filter(|version| !writers.contains_key(version)).collect();
-    if writers.last_key_value().is_some_and(|(last, _)| *last > story.version) {
-        return Err(format!("version {}, but the writes that were told as done go on: {writers:?}", story.version));
+/// Checks a history: each version has one writer, each writer one version, and each answer was due when it was sent.
+pub fn settle(history: &History) -> Result<Settled, String> {
+    let steps = history.log["transitions"].as_array().ok_or("no transitions")?;
+    let (writers, unplaced) = writers(history, steps)?;
+    let missing: Vec<i64> = (2..=history.version).filter(|version| !writers.contains_key(version)).collect();
+    if writers.last_key_value().is_some_and(|(last, _)| *last > history.version) {
+        return Err(format!(
+            "version {}, but the writes that were answered as done go on: {writers:?}",
+            history.version
+        ));
     }
-    let mut search = Search { story, steps, missing, unplaced, tries: 0, wrong: None };
+    let mut search = Search { history, steps, missing, unplaced, tries: 0, wrong: None };
     let mut writers = writers;
     let recovered = search.place(&mut writers, 0, 0).ok_or_else(|| {
         let (missing, unplaced) = (&search.missing, &search.unplaced);
         let why =
-            "no write that was told as done, or as unknown, can have made these versions, or one that was is in none";
+            "no write that was answered as done, or as unknown, can have led to these versions, or one that was has none";
         search.wrong.clone().unwrap_or_else(|| format!("{why}: {missing:?} {unplaced:?}"))
     })?;
     Ok(Settled { writes: writers.len(), recovered })
@@ -236,17 +235,17 @@ pub fn settle(story: &Story) -> Result<Settled, String> {
 #[derive(Debug)]
 struct Unplaced<'a> {
     change: &'a Change,
-    /// It is after this version.
+    /// Its version is greater than this.
     after: i64,
-    /// It is this version or one before it, and most likely this one.
+    /// Its version is at most this, and most likely this one.
     most: i64,
-    /// Whether it has one at all for certain.
+    /// Whether it certainly has a version.
     applied: bool,
 }
 
-/// The search for versions of those writes whose own is not certain. There is nearly always nothing to search.
+/// The search for the versions of those writes whose own is not certain. There are nearly always none.
 struct Search<'a> {
-    story: &'a Story<'a>,
+    history: &'a History<'a>,
     steps: &'a [Value],
     missing: Vec<i64>,
     unplaced: Vec<Unplaced<'a>>,
@@ -255,7 +254,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Finds writers for the missing versions from the `place`-th on. How many have another version than they were told.
+    /// Finds writers for the missing versions from the `place`-th on. Returns how many have another version than in their answer.
     fn place(&mut self, writers: &mut BTreeMap<i64, &'a Change>, place: usize, recovered: usize) -> Option<usize> {
         let Some(version) = self.missing.get(place).copied() else {
             let left = self.unplaced.iter().any(|unplaced| unplaced.applied);
@@ -263,7 +262,7 @@ impl<'a> Search<'a> {
             if left || self.tries > 1_000 {
                 return None;
             }
-            return match fits(self.story, self.steps, writers) {
+            return match fits(self.history, self.steps, writers) {
                 Ok(()) => Some(recovered),
                 Err(wrong) => {
                     self.wrong.get_or_insert(wrong);
@@ -295,10 +294,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether these writes, in this order, explain all that was told.
-fn fits(story: &Story, steps: &[Value], writers: &BTreeMap<i64, &Change>) -> Result<(), String> {
-    let max_retries = story.created["max_retries"].as_i64().ok_or("no max_retries")?;
-    let mut states = vec![State::new(max_retries, &story.created["metadata"])];
+/// Whether these writes, in this order, explain all answers.
+fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) -> Result<(), String> {
+    let max_retries = history.created["max_retries"].as_i64().ok_or("no max_retries")?;
+    let mut states = vec![State::new(max_retries, &history.created["metadata"])];
     let mut log = Vec::new();
     for (version, change) in writers {
         let before = &states[states.len() - 1];
@@ -315,38 +314,38 @@ fn fits(story: &Story, steps: &[Value], writers: &BTreeMap<i64, &Change>) -> Res
         place.and_then(|place| states.get(place)).ok_or_else(|| format!("version {version} never was"))
     };
 
-    let told: Vec<Value> =
+    let logged: Vec<Value> =
         steps.iter().map(|step| json!([step["from"], step["to"], step["version"], step["reason"]])).collect();
-    if told != log {
-        return Err(format!("the log is {told:?} and should be {log:?}"));
+    if logged != log {
+        return Err(format!("the log is {logged:?} and should be {log:?}"));
     }
     for field in ["id", "flow_id", "execution_number", "trigger_type", "trigger_data", "variables", "created_at"] {
-        if story.record[field] != story.created[field] {
-            return Err(format!("{field} was {} and is {}", story.created[field], story.record[field]));
+        if history.record[field] != history.created[field] {
+            return Err(format!("{field} was {} and is {}", history.created[field], history.record[field]));
         }
     }
-    state(story.version)?.is_shown_by(story.record)?;
+    state(history.version)?.is_shown_by(history.record)?;
 
     let ended = |version: i64| state(version).map(|state| is_terminal(state.status));
-    for seen in &story.seen {
-        let between = || (seen.low..=seen.high.min(story.version)).map(&state);
+    for seen in &history.seen {
+        let between = || (seen.low..=seen.high.min(history.version)).map(&state);
         match &seen.what {
             What::Record(version, record) | What::Done(_, version, Some(record)) => {
                 state(*version)?.is_shown_by(record)?;
-                // The end is one moment, and stays it.
+                // The end has one time, which does not change.
                 if ended(*version)? {
                     for field in ["completed_at", "duration_ms", "started_at"] {
-                        if record[field] != story.record[field] {
-                            return Err(format!("{field} changed after the end: {record} {}", story.record));
+                        if record[field] != history.record[field] {
+                            return Err(format!("{field} changed after the end: {record} {}", history.record));
                         }
                     }
                 }
             }
             What::Done(_, _, None) | What::Unknown(_) => {}
             What::Log(log) => {
-                let told = log["transitions"].as_array().ok_or("no transitions")?;
+                let logged = log["transitions"].as_array().ok_or("no transitions")?;
                 let known = |bound: i64| steps.iter().filter(|step| step["version"].as_i64() <= Some(bound)).count();
-                if !steps.starts_with(told) || told.len() < known(seen.low) || told.len() > known(seen.high) {
+                if !steps.starts_with(logged) || logged.len() < known(seen.low) || logged.len() > known(seen.high) {
                     return Err(format!("a log between versions {} and {}: {log}", seen.low, seen.high));
                 }
             }
@@ -373,25 +372,27 @@ fn fits(story: &Story, steps: &[Value], writers: &BTreeMap<i64, &Change>) -> Res
     Ok(())
 }
 
-/// What [`writers`] finds out.
+/// The result of [`writers`].
 type Writers<'a> = (BTreeMap<i64, &'a Change>, Vec<Unplaced<'a>>);
 
-/// Who wrote which version, as far as that is certain, and the others.
-fn writers<'a>(story: &'a Story, steps: &[Value]) -> Result<Writers<'a>, String> {
+/// The writes by their versions, as far as these are certain, and the other writes.
+fn writers<'a>(history: &'a History, steps: &[Value]) -> Result<Writers<'a>, String> {
     let mut writers = BTreeMap::new();
     let mut unplaced = Vec::new();
-    for seen in &story.seen {
-        let (change, told) = match &seen.what {
+    for seen in &history.seen {
+        let (change, answered) = match &seen.what {
             What::Done(change, version, record) => (change, Some((*version, record))),
             What::Unknown(change) => (change, None),
             What::Record(..) | What::Log(_) | What::Refused(..) => continue,
         };
         let step = steps.iter().find(|step| step["reason"] == change.nonce.as_str());
-        let version = match (told, step) {
-            // It is the last that wrote, so the version is its own.
+        let version = match (answered, step) {
+            // The record shows this write as the last one, so the version is its own.
             (Some((version, Some(record))), _) if record["metadata"]["by"] == change.nonce.as_str() => Some(version),
             (_, Some(step)) if change.ends_a_run => step["version"].as_i64(),
-            (Some(_), None) if change.ends_a_run => return Err(format!("told as done and not in the log: {change:?}")),
+            (Some(_), None) if change.ends_a_run => {
+                return Err(format!("answered as done and not in the log: {change:?}"));
+            }
             (None, None) if change.ends_a_run => continue,
             _ => None,
         };
@@ -401,13 +402,13 @@ fn writers<'a>(story: &'a Story, steps: &[Value]) -> Result<Writers<'a>, String>
                     return Err(format!("version {version} has two writers: {change:?} {other:?}"));
                 }
             }
-            // Without a record the version is most likely the write's own. With one that shows another's write, DynamoDB's
-            // answer was lost, and the write was known by its mark.
+            // Without a record the version is most likely the write's own. If the record shows another write, an attempt was
+            // in doubt and the write was recognized by its token.
             None => unplaced.push(Unplaced {
                 change,
                 after: seen.low,
-                most: told.map_or(i64::MAX, |(version, _)| version),
-                applied: told.is_some(),
+                most: answered.map_or(i64::MAX, |(version, _)| version),
+                applied: answered.is_some(),
             }),
         }
     }

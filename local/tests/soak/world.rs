@@ -1,4 +1,4 @@
-//! The executions that clients work on, and what is kept of those that are done.
+//! The executions that clients work on, and a summary of those that are done.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,8 +11,8 @@ use tokio::sync::RwLock;
 
 use crate::model::{Seen, What};
 
-/// How many executions a flow gets before the next flow begins: so many that a walk has pages, and so few that walks do
-/// not take longer from hour to hour.
+/// How many executions a flow gets before the next flow begins: enough that a walk has several pages, and so few that walks
+/// do not take longer from hour to hour.
 const OF_A_FLOW: u64 = 100;
 
 /// How many organizations there are at most.
@@ -29,30 +29,30 @@ pub struct Run {
     pub organization: u64,
     /// Its id.
     pub id: String,
-    /// As it was accepted.
+    /// The record when it was accepted.
     pub created: Value,
-    /// How many requests it gets.
+    /// How many requests about it are sent.
     pub life: u64,
-    /// How many it got.
+    /// How many were sent.
     pub asked: AtomicU64,
-    /// Held for reading by whoever has a request on its way; true when there shall be no more.
+    /// Held for reading by each client with a request about it under way; true if no more may follow.
     pub closed: RwLock<bool>,
-    live: Mutex<Live>,
-    /// What its clients were told.
+    known_state: Mutex<Known>,
+    /// The answers to its clients.
     pub seen: Mutex<Vec<Seen>>,
 }
 
-/// What is known of an execution.
-struct Live {
-    /// The newest version that somebody was told.
+/// What the clients know of an execution.
+struct Known {
+    /// The newest version in any answer.
     version: i64,
     status: String,
-    /// How many writes are on their way.
+    /// How many writes are under way.
     writing: i64,
 }
 
 impl Run {
-    /// One that was accepted.
+    /// An execution that was accepted.
     pub fn new(organization: u64, created: Value, life: u64) -> Self {
         Self {
             organization,
@@ -60,7 +60,7 @@ impl Run {
             life,
             asked: AtomicU64::new(0),
             closed: RwLock::new(false),
-            live: Mutex::new(Live { version: 1, status: "pending".to_owned(), writing: 0 }),
+            known_state: Mutex::new(Known { version: 1, status: "pending".to_owned(), writing: 0 }),
             seen: Mutex::default(),
             created,
         }
@@ -68,48 +68,48 @@ impl Run {
 
     /// The newest version and status that are known.
     pub fn known(&self) -> (i64, String) {
-        let live = self.live.lock().expect("no panic while it is held");
-        (live.version, live.status.clone())
+        let known_state = self.known_state.lock().expect("no panic while it is held");
+        (known_state.version, known_state.status.clone())
     }
 
-    /// So many writes are sent. The version that an answer cannot be older than.
+    /// Counts `writes` as sent. Returns the version than which no answer can be older.
     pub fn ask(&self, writes: i64) -> i64 {
-        let mut live = self.live.lock().expect("no panic while it is held");
-        live.writing += writes;
-        live.version
+        let mut known_state = self.known_state.lock().expect("no panic while it is held");
+        known_state.writing += writes;
+        known_state.version
     }
 
-    /// So many writes were answered, by a version or none. The version that an answer cannot be newer than: every write
-    /// that was applied was told to somebody, or is still on its way.
-    pub fn told(&self, writes: i64, version: Option<i64>, status: Option<&str>) -> i64 {
-        let mut live = self.live.lock().expect("no panic while it is held");
-        let high = live.version + live.writing;
-        live.writing -= writes;
-        if let Some(version) = version.filter(|version| *version >= live.version) {
-            live.version = version;
+    /// Counts `writes` as answered, with a version or without. Returns the version than which the answer cannot be newer: every
+    /// write that was applied was answered to a client, or is still under way.
+    pub fn answered(&self, writes: i64, version: Option<i64>, status: Option<&str>) -> i64 {
+        let mut known_state = self.known_state.lock().expect("no panic while it is held");
+        let high = known_state.version + known_state.writing;
+        known_state.writing -= writes;
+        if let Some(version) = version.filter(|version| *version >= known_state.version) {
+            known_state.version = version;
             if let Some(status) = status {
-                status.clone_into(&mut live.status);
+                status.clone_into(&mut known_state.status);
             }
         }
         high
     }
 
-    /// Keeps what somebody was told.
+    /// Keeps an answer.
     pub fn keep(&self, low: i64, high: i64, what: What) {
         self.seen.lock().expect("no panic while it is held").push(Seen { low, high, what });
     }
 }
 
-/// What is kept of an execution that was checked against its model.
+/// A summary of an execution that was checked against its model.
 #[derive(Debug)]
 pub struct Kept {
     /// Its organization.
     pub organization: u64,
     /// Its flow.
     pub flow: String,
-    /// Its number there.
+    /// Its number in the flow.
     pub number: i64,
-    /// What set it off.
+    /// Its trigger type.
     pub trigger: String,
     /// Its last status.
     pub status: String,
@@ -123,7 +123,7 @@ pub struct Kept {
     pub place: usize,
 }
 
-/// A hash of JSON, whatever the order of its members.
+/// A hash of JSON that does not depend on the order of members.
 pub fn hash(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     // serde_json keeps members sorted.
@@ -131,16 +131,16 @@ pub fn hash(value: &Value) -> u64 {
     hasher.finish()
 }
 
-/// What is known of a flow.
+/// What the clients know of a flow.
 #[derive(Debug, Default, Clone)]
 pub struct Flow {
     /// Its organization.
     pub organization: u64,
-    /// The executions that were told.
+    /// The ids of its executions that were answered.
     pub known: BTreeSet<String>,
-    /// How many may have been made.
+    /// How many may have been created.
     pub asked: u64,
-    /// The largest number that was told.
+    /// The largest number in any answer.
     pub top: i64,
 }
 
@@ -150,22 +150,23 @@ pub struct World {
     of_an_organization: u64,
     /// The executions that are worked on.
     pub slots: Vec<Mutex<Option<Arc<Run>>>>,
-    /// Whether clients shall end.
+    /// Whether the clients must end.
     pub over: AtomicBool,
     /// How many requests were answered.
     pub answered: AtomicU64,
-    /// How many executions were begun.
+    /// How many executions were started.
     pub begun: AtomicU64,
     /// The flows by their names.
     pub flows: Mutex<BTreeMap<String, Flow>>,
-    /// What was done and checked, by id.
+    /// The executions that are done and checked, by id.
     pub kept: Mutex<HashMap<String, Kept>>,
 }
 
 impl World {
-    /// One with room for so many executions at a time; so many go to an organization before the next one begins.
+    /// A world for `slots` executions at a time, and `of_an_organization` executions for each organization before the next one
+    /// begins.
     pub fn new(slots: usize, of_an_organization: u64) -> Self {
-        assert_eq!(of_an_organization % OF_A_FLOW, 0, "a flow is one organization's");
+        assert_eq!(of_an_organization % OF_A_FLOW, 0, "a flow belongs to one organization");
         Self {
             of_an_organization,
             slots: (0..slots).map(|_| Mutex::default()).collect(),
@@ -187,12 +188,12 @@ impl World {
         (begun / self.of_an_organization).min(ORGANIZATIONS - 1)
     }
 
-    /// What is known of a flow.
+    /// What the clients know of a flow.
     pub fn known(&self, flow: &str) -> Flow {
         self.flows.lock().expect("no panic while it is held").get(flow).cloned().unwrap_or_default()
     }
 
-    /// How many executions of an organization are known, and how many may have been made.
+    /// How many executions of an organization are known, and how many may have been created.
     pub fn total(&self, organization: u64) -> (usize, u64) {
         let flows = self.flows.lock().expect("no panic while it is held");
         let own = || flows.values().filter(|flow| flow.organization == organization);

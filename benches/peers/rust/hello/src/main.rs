@@ -1,4 +1,4 @@
-//! The floor: a function that does nothing, on the runtime that everybody uses.
+//! The floor: a function that does nothing, on the usual runtime.
 
 use lambda_http::{Error, Request, Response, run, service_fn};
 

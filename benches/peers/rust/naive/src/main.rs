@@ -1,5 +1,5 @@
-//! The same change of status as most people would write it first: the SDK's and the runtime's defaults, one conditional
-//! UpdateItem, nothing shared with the functions.
+//! A typical first version of the same change of status: the SDK's and the runtime's defaults, one conditional UpdateItem, no code
+//! shared with the functions.
 
 use std::env;
 

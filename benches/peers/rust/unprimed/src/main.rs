@@ -1,4 +1,4 @@
-//! `update_execution_status` as it is, but for the priming: what it costs at the start and spares the first request.
+//! `update_execution_status` without the priming, to measure what priming costs at the start and saves in the first request.
 
 use lambda_http::service_fn;
 use ratchet_runtime::serve::{Error, run};
