@@ -55,10 +55,10 @@ MUTATIONS = [
         "update_execution",
     ),
     Mutation(
-        "interrupted may not be completed any more",
+        "a result is refused where the running before it is late",
         STATUS,
-        "Completed => &[Running, Interrupted],",
-        "Completed => &[Running],",
+        "            Completed | Failed | Cancelled | Timeout => &[",
+        "            Completed => &[Running, Interrupted],\n            Failed | Cancelled | Timeout => &[",
         "update_execution",
     ),
     Mutation(
@@ -314,7 +314,7 @@ MUTATIONS = [
     Mutation(
         "an override is allowed from every status",
         "shared/model/src/change.rs",
-        "Self { to, allowed_sources: &[Status::Running] }",
+        "Self { to, allowed_sources: &[Status::Running, Status::Interrupted] }",
         "Self { to, allowed_sources: to.allowed_sources() }",
         "update_execution_status",
     ),

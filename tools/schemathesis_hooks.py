@@ -35,10 +35,9 @@ SOURCES = {
     "pending": set(),
     "queued": {"pending", "retrying", "interrupted"},
     "running": {"pending", "queued", "retrying", "interrupted"},
-    "retrying": {"running", "interrupted"},
+    "retrying": {"pending", "queued", "running", "interrupted"},
     "interrupted": {"running"},
-    "completed": {"running", "interrupted"},
-    **{end: {"pending", "queued", "running", "retrying", "interrupted"} for end in ("failed", "cancelled", "timeout")},
+    **{end: {"pending", "queued", "running", "retrying", "interrupted"} for end in TERMINAL},
 }
 WAYS = {
     "pending": [],
@@ -124,7 +123,7 @@ def transition_not_allowed(operation: str, response: Response) -> bool:
     """400 INVALID_STATUS_TRANSITION: the table does not allow it from the status that the execution has."""
     record, _ = present(response)
     requested, current = sent_body(response)["status"], record["status"]
-    sources = {"running"} if operation == "update_execution_status" else SOURCES[requested]
+    sources = {"running", "interrupted"} if operation == "update_execution_status" else SOURCES[requested]
     no_retry_left = requested == "retrying" and record["retry_count"] >= record["max_retries"]
     return current not in sources or no_retry_left
 

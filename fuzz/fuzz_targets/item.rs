@@ -20,6 +20,7 @@ use ratchet_model::execution::{Execution, Priority, Transition, TriggerType};
 use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
 use ratchet_model::idempotency::IdempotencyKey;
 use ratchet_model::json::{self, JsonText};
+use ratchet_model::limits::MAX_LOGGED_REASON;
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::scope::Scopes;
 use ratchet_model::status::Status;
@@ -282,6 +283,8 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
         log.insert(token.id().to_owned(), transition_entry(&token, to, at, &caller, reason.as_deref()));
         versions.insert(token.id().to_owned(), AttributeValue::N(version.to_string()));
         let from = written.last().map_or(Status::Pending, |last| last.to);
+        // The log keeps its beginning.
+        let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect());
         written.push(Transition { from, to, at, by: caller.key_id.clone(), reason, version });
     }
     item.insert(a::TRANSITIONS.to_owned(), AttributeValue::M(log));

@@ -97,6 +97,13 @@ impl World {
         answer
     }
 
+    /// Sends bytes that are no JSON and ends the test unless they are refused as such.
+    async fn assert_refused_bytes(&self, operation: Operation, bytes: &[u8]) {
+        let answer = self.send(operation, bytes.to_vec()).await;
+        let found = answer.validation_errors();
+        assert!(matches!(&found[..], [error] if error.ends_with(": json_invalid")), "{operation:?} {found:?}");
+    }
+
     /// Lets an operation succeed on a new execution. The record afterwards, as GET shows it.
     async fn accepted(&self, operation: Operation, members: &str) -> Answer {
         let body = operation.body(members);

@@ -293,7 +293,9 @@ fn complaint(answer: &Answer, table: &str) -> Option<&'static str> {
         return Some("no JSON object");
     };
     let is = |keys: &[&str]| body.keys().map(String::as_str).collect::<Vec<_>>() == keys;
-    let error = is(&["correlation_id", "detail", "error_code", "timestamp"]);
+    let error = is(&["correlation_id", "detail", "error_code", "timestamp"])
+        || is(&["correlation_id", "current_status", "detail", "error_code", "timestamp"])
+        || is(&["correlation_id", "current_status", "detail", "error_code", "requested_status", "timestamp"]);
     let well_formed = match status {
         200 => true,
         422 => error || is(&["detail"]),

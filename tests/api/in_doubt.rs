@@ -238,13 +238,13 @@ async fn a_refusal_is_not_answered_while_an_earlier_attempt_may_still_be_applied
     let (go, held) = oneshot::channel();
     let (done, applied) = oneshot::channel();
     api.proxy.plan([Fault::Hold(held, done)]);
-    // The second attempt is refused, `queued` allows no `completed`. But the first is still on its way.
-    let answer = change(&api, &id, &json!({ "status": "completed" }), None).send().await;
+    // The second attempt is refused, `queued` allows no `interrupted`. But the first is still on its way.
+    let answer = change(&api, &id, &json!({ "status": "interrupted" }), None).send().await;
     answer.assert_error(503, "OUTCOME_UNKNOWN");
     tests::write_directly(&api.store, &id, &json!({ "status": "running" })).await;
     go.send(()).expect("the proxy holds the request");
     applied.await.expect("it was delivered");
-    assert_eq!(api.record(&id).await["status"], "completed");
+    assert_eq!(api.record(&id).await["status"], "interrupted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ async fn it_says_who_changed_what_when_and_why() {
         .header("idempotency-key", "k")
         .send()
         .await;
-    let refused = api.patch(&path, &json!({ "status": "completed" })).await;
+    let refused = api.patch(&path, &json!({ "status": "interrupted" })).await;
     refused.assert_error(400, "INVALID_STATUS_TRANSITION");
     let cancelled = api.with_key("second-key").patch(&path, &json!({ "status": "cancelled" })).await;
 

@@ -75,7 +75,7 @@ async fn a_key_counts_within_its_operation_execution_and_organization() {
 async fn a_refusal_is_not_remembered() {
     let api = Api::start().await;
     let id = api.execution_in("queued").await;
-    let done = json!({ "status": "completed" });
+    let done = json!({ "status": "interrupted" });
     keyed(&api, &id, "k", &done).send().await.assert_error(400, "INVALID_STATUS_TRANSITION");
     keyed(&api, &id, "r", &json!({ "status": "running" })).send().await.assert_status(200);
     assert_eq!(keyed(&api, &id, "k", &done).send().await.assert_status(200).header("idempotency-replayed"), None);

@@ -15,10 +15,10 @@ fn patch(api: &Api, id: &str, body: &Value) -> Call {
 
 /// The contract's table, written by hand: the statuses that may follow each status.
 const ALLOWED: [(&str, &[&str]); 9] = [
-    ("pending", &["queued", "running", "failed", "cancelled", "timeout"]),
-    ("queued", &["running", "failed", "cancelled", "timeout"]),
+    ("pending", &["queued", "running", "retrying", "completed", "failed", "cancelled", "timeout"]),
+    ("queued", &["running", "retrying", "completed", "failed", "cancelled", "timeout"]),
     ("running", &["retrying", "interrupted", "completed", "failed", "cancelled", "timeout"]),
-    ("retrying", &["queued", "running", "failed", "cancelled", "timeout"]),
+    ("retrying", &["queued", "running", "completed", "failed", "cancelled", "timeout"]),
     ("interrupted", &["queued", "running", "retrying", "completed", "failed", "cancelled", "timeout"]),
     ("completed", &[]),
     ("failed", &[]),
@@ -42,6 +42,10 @@ async fn every_pair_of_statuses_is_allowed_or_refused_as_the_contract_says() {
                 answer.assert_error(400, "INVALID_STATUS_TRANSITION");
                 let detail = answer.body["detail"].as_str().unwrap_or_default();
                 assert!(detail.starts_with(&format!("The status cannot change from {from} to {to}: ")), "{detail}");
+                assert_eq!(
+                    (&answer.body["current_status"], &answer.body["requested_status"]),
+                    (&json!(from), &json!(to))
+                );
                 assert_eq!(before, after, "{from} -> {to}");
             }
         }
@@ -199,12 +203,12 @@ async fn the_service_dates_the_start_and_the_end_and_counts_the_time_between() {
     let duration = record["duration_ms"].as_i64().unwrap_or_default();
     assert!((60_000..70_000).contains(&duration), "{duration}");
 
-    // The duration of an execution that never ran counts from its acceptance.
+    // An execution that never ran has taken no time.
     let id = api.new_execution().await;
     api.clock.advance(std::time::Duration::from_secs(30));
     let record = patch(&api, &id, &json!({ "status": "timeout" })).send().await.assert_status(200).body.clone();
     assert_eq!(record["started_at"], record["created_at"]);
-    assert!((30_000..40_000).contains(&record["duration_ms"].as_i64().unwrap_or_default()), "{record}");
+    assert_eq!(record["duration_ms"], Value::Null, "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,4 +297,84 @@ async fn a_key_that_may_only_read_changes_nothing() {
     answer.assert_error(403, "FORBIDDEN");
     api.with_key("writer").patch(&path(&id), &json!({ "status": "running" })).await.assert_status(200);
     api.with_key("writer").get(&path(&id)).await.assert_error(403, "FORBIDDEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_that_comes_after_the_end_is_too_late_and_takes_nothing_away() {
+    let api = Api::start().await;
+    let id = api.new_execution().await;
+    let end = json!({ "status": "completed", "final_output": { "answer": 42 }, "tokens_used": 7 });
+    let done = patch(&api, &id, &end).send().await.assert_status(200).body.clone();
+    assert_eq!((&done["duration_ms"], &done["final_output"]["answer"]), (&Value::Null, &json!(42)));
+    let late = patch(&api, &id, &json!({ "status": "running" })).send().await;
+    late.assert_error(400, "INVALID_STATUS_TRANSITION");
+    assert_eq!(late.body["current_status"], "completed", "terminal: too late, and not too early");
+    assert_eq!(api.record(&id).await, done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_that_fails_is_retried_before_the_first_running() {
+    let api = Api::start().await;
+    for from in ["pending", "queued"] {
+        let id = api.execution_in(from).await;
+        let retrying = json!({ "status": "retrying", "error_message": "no capacity" });
+        let record = patch(&api, &id, &retrying).send().await.assert_status(200).body.clone();
+        assert_eq!((&record["retry_count"], &record["error_message"]), (&json!(1), &json!("no capacity")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_and_ends_speak_of_the_present_attempt() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    let path = format!("/flows/executions/{id}");
+    let failed = json!({
+        "status": "retrying", "error_message": "first", "error_details": { "n": 1 },
+        "completed_at": "2026-01-01T00:00:00Z", "duration_ms": 5,
+    });
+    let record = api.patch(&path, &failed).await.assert_status(200).body.clone();
+    assert_eq!((&record["error_message"], &record["duration_ms"]), (&json!("first"), &json!(5)));
+    // A new attempt begins without what the former one said.
+    let record = api.patch(&path, &json!({ "status": "running" })).await.assert_status(200).body.clone();
+    for name in ["error_message", "error_details", "completed_at", "duration_ms"] {
+        assert_eq!(record[name], Value::Null, "{name}");
+    }
+    // What the write gives stays.
+    api.patch(&path, &json!({ "status": "retrying", "error_message": "second" })).await.assert_status(200);
+    let given = json!({ "status": "running", "error_message": "resumed" });
+    assert_eq!(api.patch(&path, &given).await.assert_status(200).body["error_message"], "resumed");
+    let done = api.patch(&path, &json!({ "status": "completed" })).await.assert_status(200).body.clone();
+    assert_eq!((&done["error_message"], done["duration_ms"].is_i64()), (&Value::Null, true), "{done}");
+    assert_eq!(api.record(&id).await, done);
+    // The transitions keep what was said.
+    let transitions = api.get(&format!("/executions/{id}/transitions")).await.assert_status(200).body.clone();
+    let reasons: Vec<&Value> =
+        transitions["transitions"].as_array().expect("a list").iter().map(|t| &t["reason"]).collect();
+    assert_eq!(
+        reasons,
+        [&Value::Null, &json!("first"), &Value::Null, &json!("second"), &json!("resumed"), &Value::Null]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_errors_are_kept_whole_and_their_beginnings_in_the_log() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    let path = format!("/flows/executions/{id}");
+    let text = "é".repeat(65_536);
+    // With three retries of 60 KB each the report of the end must still find room.
+    for _ in 0..3 {
+        let failed = json!({ "status": "retrying", "error_message": "x".repeat(60_000) });
+        api.patch(&path, &failed).await.assert_status(200);
+        api.patch(&path, &json!({ "status": "running" })).await.assert_status(200);
+    }
+    let record = api.patch(&path, &json!({ "status": "failed", "error_message": text })).await;
+    assert_eq!(record.assert_status(200).body["error_message"], text);
+    let transitions = api.get(&format!("/executions/{id}/transitions")).await.assert_status(200).body.clone();
+    let last = transitions["transitions"].as_array().and_then(|list| list.last()).expect("a transition");
+    assert_eq!(last["reason"], "é".repeat(1_024));
+    let longer = api.patch(&path, &json!({ "error_message": "x".repeat(65_537) })).await;
+    assert_eq!(longer.validation_errors(), ["body.error_message: string_too_long"]);
+    let message = tests::text(&longer.body["detail"][0]["msg"]);
+    assert_eq!(message, "String should have at most 65536 characters: send a longer text in error_details");
 }

@@ -316,12 +316,24 @@ impl State {
             None if to == Some(Status::Retrying) => record.retry_count += 1,
             None => {}
         }
+        // What a former attempt said is cleared where the next one begins, and its errors by a result.
+        if matches!(to, Some(Status::Running | Status::Completed)) {
+            for ((name, _), value) in FIELDS.iter().zip(&mut record.fields) {
+                if ["error_message", "error_details"].contains(name) && sent[*name].is_null() {
+                    "null".clone_into(value);
+                }
+            }
+        }
         let terminal = to.is_some_and(Status::is_terminal);
+        let ran = self.log.iter().any(|transition| transition.to == Status::Running);
         for (name, value) in [("completed_at", &mut record.completed_at), ("duration_ms", &mut record.duration_ms)] {
             if !sent[name].is_null() {
                 *value = Ended::Given(sent[name].to_string());
             } else if terminal {
-                *value = Ended::Service;
+                // Where it never ran, no time passed between a start and the end.
+                *value = if name == "duration_ms" && !ran { Ended::Not } else { Ended::Service };
+            } else if to == Some(Status::Running) {
+                *value = Ended::Not;
             }
         }
         let Some(to) = to else { return Some((record, None)) };
@@ -388,8 +400,8 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
     let sent = sent(change);
     let to = sent["status"].as_str().and_then(Status::parse);
     if let Some(to) = to {
-        let allowed =
-            to.allowed_sources().contains(status) && (change.route == Route::Update || *status == Status::Running);
+        let allowed = to.allowed_sources().contains(status)
+            && (change.route == Route::Update || matches!(status, Status::Running | Status::Interrupted));
         let naming = format!("The status cannot change from {status} to {to}: ");
         if !allowed {
             return Some(refuse(400, "INVALID_STATUS_TRANSITION", [naming]));

@@ -37,7 +37,7 @@ pub struct UpdateExecutionRequest {
     pub final_output: Option<Map<String, Value>>,
     /// What went wrong, for people. With a status, it is also the reason of the transition. Frozen in a terminal
     /// status.
-    #[schema(max_length = 8192)]
+    #[schema(max_length = 65_536)]
     pub error_message: Option<String>,
     /// What went wrong, for programs. Frozen in a terminal status.
     pub error_details: Option<Map<String, Value>>,

@@ -22,7 +22,7 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
         completed_at: fields.time("completed_at", &mut validation),
         duration_ms: fields.integer("duration_ms", 0, MAX_INTEGER, &mut validation),
         final_output: fields.object("final_output", &mut validation),
-        error_message: fields.string("error_message", 0, MAX_ERROR_MESSAGE, &mut validation),
+        error_message: fields.string_beside("error_message", MAX_ERROR_MESSAGE, "error_details", &mut validation),
         error_details: fields.object("error_details", &mut validation),
         retry_count: fields.integer("retry_count", 0, MAX_RETRIES, &mut validation),
         tokens_used: fields.integer("tokens_used", 0, MAX_INTEGER, &mut validation),

@@ -1,4 +1,4 @@
-//! `PATCH /executions/{execution_id}`: ends an execution that is running, in the place of its worker.
+//! `PATCH /executions/{execution_id}`: ends an execution that is running or interrupted, in the place of its worker.
 
 #[cfg(feature = "openapi")]
 pub mod openapi;

@@ -25,8 +25,8 @@ use crate::{OPERATION, StatusUpdated};
 pub struct UpdateExecutionStatusRequest {
     /// The status to enter. `cancelled` needs the scope `write`, the others need `admin`.
     pub status: OverrideStatus,
-    /// Why. Kept as `error_details`; a string `message` in it, of at most 8192 characters, is kept as `error_message`,
-    /// too.
+    /// Why. Kept as `error_details`; a string `message` in it is kept as `error_message`, too, cut to 65536
+    /// characters.
     pub error_info: Option<Map<String, Value>>,
 }
 
@@ -61,7 +61,7 @@ pub enum StatusAfterOverride {
 /// Update an execution's status
 ///
 /// Ends an execution from outside: `cancelled` because a user wants it, `failed` or `completed` to clean up after a
-/// worker that is gone. Only from `running`; from any other status it is refused. With an Idempotency-Key, a repeat is
+/// worker that is gone. Only from `running` and `interrupted`; from any other status it is refused. With an Idempotency-Key, a repeat is
 /// answered with the same `previous_status` and `current_status`, whatever has happened since.
 ///
 /// `cancelled` needs the scope `write`, the others need `admin`.
@@ -95,7 +95,7 @@ pub enum StatusAfterOverride {
         ),
         (
             status = 400,
-            description = "The execution is not `running`: `INVALID_STATUS_TRANSITION`. Nothing was written.",
+            description = "The execution is neither `running` nor `interrupted`: `INVALID_STATUS_TRANSITION`. Nothing was written.",
             body = ErrorResponse,
             example = json!(ErrorResponse::sample(Error::Rejected(Rejection::Transition {
                 current: Status::Pending,

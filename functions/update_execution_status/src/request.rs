@@ -1,10 +1,9 @@
 //! The body of update execution status.
 
 use ratchet_http::error::HttpError;
-use ratchet_http::fields::{Fields, read_string};
+use ratchet_http::fields::Fields;
 use ratchet_http::request::Request;
 use ratchet_http::validation::Validation;
-use ratchet_http::validation_error::ValidationErrorKind;
 use ratchet_model::change::{Change, FieldUpdates, RequestedTransition};
 use ratchet_model::json;
 use ratchet_model::limits::MAX_ERROR_MESSAGE;
@@ -27,17 +26,11 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
     let error_details = fields.object("error_info", &mut validation);
     fields.finish(&mut validation);
 
-    // A string `message` in it is for people: it becomes the `error_message`.
+    // A string `message` in it is meant for people. It is cut and not refused: error_details has all of it.
     let info = error_details.as_ref().and_then(|info| json::parse(info.as_str()).ok());
     let message = info.as_ref().and_then(|info| info.members()?.find(|(name, _)| *name == "message"));
-    let error_message = message.and_then(|(_, text)| match read_string(text, 0, MAX_ERROR_MESSAGE) {
-        Ok(message) => Some(message),
-        Err(ValidationErrorKind::NotAString) => None,
-        Err(kind) => {
-            validation.add(vec!["body".into(), "error_info".into(), "message".into()], &kind, text);
-            None
-        }
-    });
+    let message = message.and_then(|(_, text)| json::string(text));
+    let error_message = message.map(|message| message.chars().take(MAX_ERROR_MESSAGE).collect());
 
     let options = request.write_options(&body, &mut validation);
     let to = validation.require(status)?;

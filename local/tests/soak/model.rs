@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 
 /// The statuses that may follow each status.
 pub const TABLE: [(&str, &[&str]); 9] = [
-    ("pending", &["queued", "running", "failed", "cancelled", "timeout"]),
-    ("queued", &["running", "failed", "cancelled", "timeout"]),
+    ("pending", &["queued", "running", "retrying", "completed", "failed", "cancelled", "timeout"]),
+    ("queued", &["running", "retrying", "completed", "failed", "cancelled", "timeout"]),
     ("running", &["retrying", "interrupted", "completed", "failed", "cancelled", "timeout"]),
-    ("retrying", &["queued", "running", "failed", "cancelled", "timeout"]),
+    ("retrying", &["queued", "running", "completed", "failed", "cancelled", "timeout"]),
     ("interrupted", &["queued", "running", "retrying", "completed", "failed", "cancelled", "timeout"]),
     ("completed", &[]),
     ("failed", &[]),
@@ -42,7 +42,7 @@ pub fn is_terminal(status: &str) -> bool {
 pub struct Change {
     /// A text in its metadata or its reason, which no other change has.
     pub nonce: String,
-    /// Whether it is update execution status, which is allowed from `running` alone.
+    /// Whether it is update execution status, which is allowed from `running` and `interrupted`.
     pub ends_a_run: bool,
     /// The status that it asks for.
     pub status: Option<&'static str>,
@@ -97,7 +97,8 @@ impl State {
         }
         let retrying = change.status == Some("retrying");
         if let Some(to) = change.status {
-            let allowed = targets(self.status).contains(&to) && (!change.ends_a_run || self.status == "running");
+            let allowed = targets(self.status).contains(&to)
+                && (!change.ends_a_run || ["running", "interrupted"].contains(&self.status));
             if !allowed || (retrying && self.retry_count() >= self.max_retries) {
                 return refuse(400, "INVALID_STATUS_TRANSITION", format!("from {} to {to}", self.status));
             }
@@ -118,9 +119,15 @@ impl State {
         if let Some(to) = change.status {
             next.status = to;
             next.started |= to == "running";
-            if is_terminal(to) {
-                // A change without a duration sets it to a new one of the service.
-                next.fields.remove("duration_ms");
+            // What a former attempt said is cleared where the next one begins, and its errors by a result.
+            let cleared: &[&str] = match to {
+                "running" => &["error_message", "error_details", "completed_at", "duration_ms"],
+                "completed" => &["error_message", "error_details", "duration_ms"],
+                _ if is_terminal(to) => &["duration_ms"],
+                _ => &[],
+            };
+            for field in cleared {
+                next.fields.remove(*field);
             }
         }
         next.fields.extend(change.fields.clone());
@@ -149,8 +156,8 @@ impl State {
         match (is_terminal(self.status), millis("started_at"), millis("completed_at")) {
             (false, _, None) if self.fields.contains_key("duration_ms") || record["duration_ms"].is_null() => {}
             (true, Some(started), Some(completed)) => {
-                let counted = !self.fields.contains_key("duration_ms");
-                if counted && record["duration_ms"] != (completed - started).max(0) {
+                let derived = if self.started { json!((completed - started).max(0)) } else { Value::Null };
+                if !self.fields.contains_key("duration_ms") && record["duration_ms"] != derived {
                     return wrong("duration_ms");
                 }
             }

@@ -8,6 +8,7 @@ use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 use serde::Serialize;
 
+use crate::headers::is_patch_format;
 use crate::validation_error::{Location, ValidationError, ValidationErrorKind, quote};
 
 /// Why a request was not done: an error of the request itself, or a domain error.
@@ -19,6 +20,11 @@ pub enum HttpError {
     UnsupportedMediaType {
         /// What was sent, cut to a readable length.
         content_type: String,
+    },
+    /// The body is not JSON, and its Content-Encoding says why: it is compressed.
+    UnsupportedContentEncoding {
+        /// What was sent, cut to a readable length.
+        content_encoding: String,
     },
     /// The body is too large.
     BodyTooLarge {
@@ -83,7 +89,9 @@ impl HttpError {
     pub const fn code(&self) -> Option<ErrorCode> {
         Some(match self {
             Self::Invalid(_) => return None,
-            Self::UnsupportedMediaType { .. } => ErrorCode::UnsupportedMediaType,
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedContentEncoding { .. } => {
+                ErrorCode::UnsupportedMediaType
+            }
             Self::BodyTooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::Forbidden { .. } => ErrorCode::Forbidden,
             Self::Domain(error) => match error {
@@ -105,6 +113,19 @@ impl HttpError {
         })
     }
 
+    /// The status that the execution has and the one that was asked for, where a status decided.
+    fn statuses(&self) -> (Option<Status>, Option<Status>) {
+        match self {
+            Self::Domain(Error::Rejected(rejection)) => match rejection {
+                Rejection::Transition { current, requested, .. } => (Some(*current), Some(*requested)),
+                Rejection::NoRetryLeft { current, .. } => (Some(*current), Some(Status::Retrying)),
+                Rejection::Finished { current, .. } => (Some(*current), None),
+                Rejection::RetryCount { .. } | Rejection::Version { .. } => (None, None),
+            },
+            _ => (None, None),
+        }
+    }
+
     /// The name of the error in the log.
     #[must_use]
     pub fn log_name(&self) -> &'static str {
@@ -115,6 +136,13 @@ impl HttpError {
     fn detail(&self) -> String {
         match self {
             Self::Invalid(_) | Self::Domain(Error::PageOutOfReach { .. } | Error::PageTooLarge { .. }) => String::new(),
+            Self::UnsupportedMediaType { content_type } if is_patch_format(content_type) => format!(
+                "The body's Content-Type is {content_type:?}: objects replace here, they do not merge. Send the new values \
+                 as Content-Type: application/json"
+            ),
+            Self::UnsupportedContentEncoding { content_encoding } => format!(
+                "The body's Content-Encoding is {content_encoding:?}, and it is not JSON as it came: send it uncompressed"
+            ),
             Self::UnsupportedMediaType { content_type } => {
                 format!("The body's Content-Type is {content_type:?}: send JSON, as Content-Type: application/json")
             }
@@ -183,17 +211,29 @@ pub struct ErrorResponse {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub timestamp: Timestamp,
+    /// The status that the execution has, where a status decided: if it is terminal the request is too late, else too
+    /// early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub current_status: Option<Status>,
+    /// The status that was asked for, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub requested_status: Option<Status>,
 }
 
 impl ErrorResponse {
     /// The body of the answer to an error.
     #[must_use]
     pub fn new(error: &HttpError, correlation_id: &str, now: Timestamp) -> Self {
+        let (current_status, requested_status) = error.statuses();
         Self {
             detail: error.detail(),
             error_code: error.code().unwrap_or(ErrorCode::Internal),
             correlation_id: correlation_id.to_owned(),
             timestamp: now,
+            current_status,
+            requested_status,
         }
     }
 
@@ -219,6 +259,13 @@ fn explain(rejection: &Rejection) -> String {
                 format!("{current} is terminal")
             } else if current == requested {
                 format!("it is {current} already")
+            } else if requested.allowed_sources().contains(current) {
+                // The table allows it, and only this operation does not.
+                format!(
+                    "here {requested} can be entered from: {}. Update execution (PATCH \
+                     /api/v1/flows/executions/{{execution_id}}) can enter it from {current}",
+                    list(allowed_sources)
+                )
             } else if allowed_sources.is_empty() {
                 format!("nothing returns to {requested}")
             } else {

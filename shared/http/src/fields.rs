@@ -70,6 +70,23 @@ impl<'a> Fields<'a> {
         self.read(name, text, validation, |text| read_string(text, min, max))
     }
 
+    /// A string as [`Fields::string`], whose error names the field `other` for a longer text.
+    pub fn string_beside(
+        &mut self,
+        name: &str,
+        max: usize,
+        other: &'static str,
+        validation: &mut Validation,
+    ) -> Option<String> {
+        let text = self.take(name);
+        self.read(name, text, validation, |text| {
+            read_string(text, 0, max).map_err(|kind| match kind {
+                ValidationErrorKind::TooLong(max) => ValidationErrorKind::TooLongBeside(max, other),
+                kind => kind,
+            })
+        })
+    }
+
     /// A required string of `min` to `max` characters.
     pub fn required_string(
         &mut self,

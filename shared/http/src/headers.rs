@@ -27,6 +27,17 @@ pub fn entity_tags(text: &str) -> Option<Vec<EntityTag<'_>>> {
     }
 }
 
+/// Whether a media type is one of the formats that say how to patch and not what to write: JSON Merge Patch (RFC 7396)
+/// and JSON Patch (RFC 6902). Objects replace here, they do not merge, and a format that asks for the other must not be
+/// taken for it.
+#[must_use]
+pub fn is_patch_format(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/merge-patch+json", "application/json-patch+json"]
+        .iter()
+        .any(|patch| media_type.eq_ignore_ascii_case(patch))
+}
+
 /// `application/json` or `*+json`, in UTF-8 if it names a charset.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
@@ -36,13 +47,14 @@ pub fn is_json(content_type: &str) -> bool {
         || media_type.split_once('/').is_some_and(|(kind, subtype)| {
             !kind.is_empty() && subtype.len() > "+json".len() && subtype.ends_with("+json")
         });
-    json && parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            let charset = value.trim().trim_matches('"');
-            charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
-        }
-        _ => true,
-    })
+    json && !is_patch_format(content_type)
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                let charset = value.trim().trim_matches('"');
+                charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+            }
+            _ => true,
+        })
 }
 
 #[cfg(test)]
@@ -55,12 +67,21 @@ mod tests {
             "application/json",
             "Application/JSON; charset=UTF-8",
             "application/json;charset=\"utf-8\"",
-            "application/merge-patch+json",
+            "application/vnd.acme.report+json",
             "application/json; profile=x",
         ] {
             assert!(is_json(json), "{json}");
         }
-        for other in ["text/plain", "", "application/json; charset=latin1", "application/jsonx", "+json", "a/+json"] {
+        for other in [
+            "text/plain",
+            "",
+            "application/merge-patch+json",
+            "Application/JSON-Patch+JSON; charset=utf-8",
+            "application/json; charset=latin1",
+            "application/jsonx",
+            "+json",
+            "a/+json",
+        ] {
             assert!(!is_json(other), "{other}");
         }
     }

@@ -21,7 +21,7 @@ const _: () = assert!(
     MAX_NAME == 256
         && MAX_TIMEOUT_SECONDS == 604_800
         && MAX_RETRIES == 100
-        && MAX_ERROR_MESSAGE == 8_192
+        && MAX_ERROR_MESSAGE == 65_536
         && MAX_IDEMPOTENCY_KEY == 255
         && MAX_PAGE_SIZE == 100
         && MAX_INTEGER == 9_007_199_254_740_991

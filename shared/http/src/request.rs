@@ -129,29 +129,19 @@ impl Request {
             let content_type = content_type.chars().take(128).collect();
             return Err(HttpError::UnsupportedMediaType { content_type });
         }
-        let body = || Location::from("body");
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let position = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-                let loc = vec![body(), Location::Offset(position.chars().count() as u64)];
-                return Err(HttpError::invalid(loc, &ValidationErrorKind::NotJson("Invalid UTF-8"), "{}"));
+        read_json(bytes).map_err(|error| match self.content_encoding() {
+            // A proxy or a client has compressed it: that is to be said, and not that the bytes are no JSON.
+            Some(encoding) => {
+                HttpError::UnsupportedContentEncoding { content_encoding: encoding.chars().take(128).collect() }
             }
-        };
-        if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
-            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::Missing, "null"));
-        }
-        let parsed = json::parse(text).map_err(|error| {
-            let location = match (error.reason, error.member) {
-                (json::TOO_DEEP, Some(member)) => Location::Name(member),
-                _ => Location::Offset(error.position as u64),
-            };
-            HttpError::invalid(vec![body(), location], &ValidationErrorKind::NotJson(error.reason), "{}")
-        })?;
-        if parsed.members().is_none() {
-            return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::NotAModel, parsed.text()));
-        }
-        Ok(parsed)
+            None => error,
+        })
+    }
+
+    /// The encoding of the body, if it is said to have one.
+    fn content_encoding(&self) -> Option<&str> {
+        self.header("content-encoding")
+            .filter(|encoding| !encoding.trim().is_empty() && !encoding.trim().eq_ignore_ascii_case("identity"))
     }
 
     /// Reads If-Match and Idempotency-Key, the latter with the body that it belongs to.
@@ -206,4 +196,39 @@ impl Request {
         versions.truncate(50);
         Some(IfMatch::Versions(versions))
     }
+}
+
+/// Reads bytes as a JSON object.
+fn read_json(bytes: &[u8]) -> Result<ParsedJson, HttpError> {
+    let body = || Location::from("body");
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let position = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+            let loc = vec![body(), Location::Offset(position.chars().count() as u64)];
+            return Err(HttpError::invalid(loc, &ValidationErrorKind::NotJson("Invalid UTF-8"), "{}"));
+        }
+    };
+    // A byte order mark, which editors and shells on Windows write before a text (RFC 8259, 8.1).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
+        return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::Missing, "null"));
+    }
+    let parsed = json::parse(text).map_err(|error| {
+        let location = Location::Offset(error.position as u64);
+        let foreign = error.reason == json::LONE_SURROGATE
+            || json::FOREIGN_VALUES.iter().any(|(_, reason)| *reason == error.reason);
+        let (location, kind) = match error.member {
+            Some(member) if error.reason == json::TOO_DEEP => {
+                (Location::Name(member), ValidationErrorKind::NotJson(error.reason))
+            }
+            Some(member) if foreign => (location, ValidationErrorKind::NotJsonIn(error.reason, member)),
+            _ => (location, ValidationErrorKind::NotJson(error.reason)),
+        };
+        HttpError::invalid(vec![body(), location], &kind, "{}")
+    })?;
+    if parsed.members().is_none() {
+        return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::NotAModel, parsed.text()));
+    }
+    Ok(parsed)
 }

@@ -11,6 +11,7 @@ use ratchet_model::error::Error;
 use serde::Serialize;
 
 use crate::error::{ErrorResponse, HttpError};
+use crate::headers::is_patch_format;
 use crate::validation_error::ValidationErrors;
 
 /// After how many seconds a caller may try again where the store is unavailable.
@@ -77,6 +78,14 @@ impl Response {
     #[must_use]
     pub fn error(error: HttpError, correlation_id: &str, now: Timestamp) -> Self {
         let status = error.status();
+        // What to send instead (RFC 5789, 3.1; RFC 9110, 12.5.3).
+        let instead = match &error {
+            HttpError::UnsupportedMediaType { content_type } if is_patch_format(content_type) => {
+                Some(("accept-patch", "application/json"))
+            }
+            HttpError::UnsupportedContentEncoding { .. } => Some(("accept-encoding", "identity")),
+            _ => None,
+        };
         let body = match error {
             HttpError::Invalid(detail) => serde_json::to_string(&ValidationErrors { detail }),
             error => serde_json::to_string(&ErrorResponse::new(&error, correlation_id, now)),
@@ -84,6 +93,9 @@ impl Response {
         let mut response = Self::new(status).header("content-type", "application/json");
         // Serializing does not fail: these bodies hold strings and checked JSON alone.
         response.body = Some(body.unwrap_or_else(|_| r#"{"detail":"Internal error"}"#.to_owned()));
+        if let Some((name, value)) = instead {
+            response = response.header(name, value);
+        }
         if status == 503 {
             response = response.header("retry-after", RETRY_AFTER);
         }

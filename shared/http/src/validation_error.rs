@@ -39,6 +39,8 @@ pub enum ValidationErrorKind {
     TooShort(usize),
     /// More than this many characters.
     TooLong(usize),
+    /// More than this many characters, in a field beside which another one takes a longer text.
+    TooLongBeside(usize, &'static str),
     /// Characters that are not allowed; a description of those that are.
     Pattern(&'static str),
     /// Not a number without a fraction.
@@ -67,6 +69,8 @@ pub enum ValidationErrorKind {
     Extra,
     /// Not JSON, or nested too deep: why.
     NotJson(&'static str),
+    /// A value that JSON does not have, and in which field it stands.
+    NotJsonIn(&'static str, String),
     /// A cursor that this query did not get from this service.
     Cursor,
     /// A page that only a cursor reaches.
@@ -99,7 +103,7 @@ impl ValidationErrorKind {
             Self::NotAnObject => "dict_type",
             Self::NotAString => "string_type",
             Self::TooShort(_) => "string_too_short",
-            Self::TooLong(_) => "string_too_long",
+            Self::TooLong(_) | Self::TooLongBeside(..) => "string_too_long",
             Self::Pattern(_) => "string_pattern_mismatch",
             Self::NotAnInteger => "int_type",
             Self::Fraction => "int_from_float",
@@ -113,7 +117,7 @@ impl ValidationErrorKind {
             Self::TimeWithoutZone => "timezone_aware",
             Self::NotOneOf(_) => "enum",
             Self::Extra => "extra_forbidden",
-            Self::NotJson(_) => "json_invalid",
+            Self::NotJson(_) | Self::NotJsonIn(..) => "json_invalid",
             Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) => "value_error",
             Self::More(_) => "too_many_problems",
         }
@@ -127,6 +131,9 @@ impl ValidationErrorKind {
             Self::NotAString => "Input should be a valid string".to_owned(),
             Self::TooShort(length) => format!("String should have at least {}", characters(*length)),
             Self::TooLong(length) => format!("String should have at most {}", characters(*length)),
+            Self::TooLongBeside(length, other) => {
+                format!("String should have at most {}: send a longer text in {other}", characters(*length))
+            }
             Self::Pattern(allowed) => format!("String should be {allowed}"),
             Self::NotAnInteger => "Input should be a valid integer".to_owned(),
             Self::Fraction => "Input should be a valid integer, got a number with a fractional part".to_owned(),
@@ -145,6 +152,7 @@ impl ValidationErrorKind {
             Self::NotOneOf(names) => format!("Input should be {}", expected(names)),
             Self::Extra => "Extra inputs are not permitted".to_owned(),
             Self::NotJson(_) => "JSON decode error".to_owned(),
+            Self::NotJsonIn(reason, field) => format!("JSON decode error in the field {field:?}: {reason}"),
             Self::Cursor => {
                 "This cursor does not belong to this query: use next_cursor of the page before, with the same filters"
                     .to_owned()
@@ -166,11 +174,11 @@ impl ValidationErrorKind {
         use serde_json::json;
         Some(match self {
             Self::TooShort(length) => json!({ "min_length": length }),
-            Self::TooLong(length) => json!({ "max_length": length }),
+            Self::TooLong(length) | Self::TooLongBeside(length, _) => json!({ "max_length": length }),
             Self::LessThan(bound) => json!({ "ge": bound }),
             Self::GreaterThan(bound) => json!({ "le": bound }),
             Self::NotOneOf(names) => json!({ "expected": expected(names) }),
-            Self::NotJson(reason) => json!({ "error": reason }),
+            Self::NotJson(reason) | Self::NotJsonIn(reason, _) => json!({ "error": reason }),
             Self::Pattern(allowed) => json!({ "pattern": allowed }),
             Self::MalformedTime => json!({ "error": "not an RFC 3339 date and time" }),
             Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) => {

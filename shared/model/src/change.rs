@@ -101,11 +101,11 @@ impl RequestedTransition {
         Self { to, allowed_sources: to.allowed_sources() }
     }
 
-    /// An override from outside, for executions that got stuck: only from `running` (contract, "Update execution
-    /// status").
+    /// An override from outside, for executions that got stuck: only from `running` and `interrupted` (contract, "Update
+    /// execution status").
     #[must_use]
     pub const fn override_to(to: Status) -> Self {
-        Self { to, allowed_sources: &[Status::Running] }
+        Self { to, allowed_sources: &[Status::Running, Status::Interrupted] }
     }
 
     /// The status to enter.

@@ -151,7 +151,8 @@ pub struct Execution {
     /// When it ended; set by the service on entering a terminal status unless the writer gives it.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required))]
     pub completed_at: Option<Timestamp>,
-    /// `completed_at - started_at` in milliseconds, unless the writer gave another value.
+    /// `completed_at` less the first `running`, in milliseconds, unless the writer gave another value; null where it never
+    /// ran.
     #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub duration_ms: Option<i64>,
     /// How long it may take, in seconds. Whoever watches it acts on it.
@@ -163,7 +164,7 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
     pub final_output: Option<JsonText>,
     /// What went wrong, for people.
-    #[cfg_attr(feature = "openapi", schema(required, max_length = 8192))]
+    #[cfg_attr(feature = "openapi", schema(required, max_length = 65536))]
     pub error_message: Option<String>,
     /// What went wrong, for programs; comes back exactly as sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
@@ -236,7 +237,7 @@ pub struct Transition {
     /// The id of the API key that did it.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub by: KeyId,
-    /// The `error_message` given with it.
+    /// The first 1024 characters of the `error_message` given with it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
     /// The version of the execution after it.

@@ -179,8 +179,14 @@ impl<'a> Reader<'a> {
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
             Some(b'n') => self.literal("null"),
-            _ => Err("Expecting value"),
+            _ => Err(self.foreign_value().unwrap_or("Expecting value")),
         }
+    }
+
+    /// What to send in the place of a value that other languages write and JSON does not have, if one stands here.
+    fn foreign_value(&self) -> Option<&'static str> {
+        let rest = self.input.get(self.at..)?;
+        FOREIGN_VALUES.iter().find(|(text, _)| rest.starts_with(text)).map(|(_, reason)| *reason)
     }
 
     fn literal(&mut self, literal: &str) -> ParseResult<()> {
@@ -195,6 +201,9 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> ParseResult<()> {
         let start = self.at;
+        if let Some(reason) = self.foreign_value() {
+            return Err(reason);
+        }
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -268,9 +277,9 @@ impl<'a> Reader<'a> {
                         self.at += 12;
                         Ok(())
                     }
-                    _ => Err("Lone surrogate"),
+                    _ => Err(LONE_SURROGATE),
                 },
-                0xDC00..=0xDFFF => Err("Lone surrogate"),
+                0xDC00..=0xDFFF => Err(LONE_SURROGATE),
                 _ => {
                     self.at += 6;
                     Ok(())
@@ -406,6 +415,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The reason given where half of a surrogate pair stands alone: what cuts a text in the middle of a character leaves.
+pub const LONE_SURROGATE: &str = "a lone surrogate is no character: send the whole pair, or \\ufffd in its place";
+
+/// Values that other languages write and JSON does not have, each with the reason given for it.
+pub const FOREIGN_VALUES: [(&str, &str); 9] = [
+    ("NaN", "NaN is not JSON: send null, or the value as a string"),
+    ("nan", "nan is not JSON: send null, or the value as a string"),
+    ("Infinity", "Infinity is not JSON: send null, or the value as a string"),
+    ("-Infinity", "-Infinity is not JSON: send null, or the value as a string"),
+    ("inf", "inf is not JSON: send null, or the value as a string"),
+    ("None", "None is not JSON: send null"),
+    ("True", "True is not JSON: send true"),
+    ("False", "False is not JSON: send false"),
+    ("undefined", "undefined is not JSON: send null, or leave the field out"),
+];
+
 /// The reason given where a field nests too deep.
 pub const TOO_DEEP: &str = "nested deeper than 100 levels";
 
@@ -453,14 +478,17 @@ mod tests {
     fn what_is_not_json_is_refused_with_its_place() {
         for (text, position, reason) in [
             ("", 0, "Expecting value"),
-            ("NaN", 0, "Expecting value"),
+            ("NaN", 0, "NaN is not JSON: send null, or the value as a string"),
+            ("[-Infinity]", 1, "-Infinity is not JSON: send null, or the value as a string"),
+            ("{\"a\":None}", 5, "None is not JSON: send null"),
+            ("nul", 0, "Expecting value"),
             ("{\"a\":1,}", 7, "Expecting property name enclosed in double quotes"),
             ("{\"é\":01}", 6, "Expecting ',' delimiter"),
             ("[1] 2", 4, "Extra data"),
             ("\"abc", 4, "Unterminated string"),
-            ("\"\\ud800\"", 1, "Lone surrogate"),
-            ("\"\\udc00\"", 1, "Lone surrogate"),
-            ("\"\\ud800\\u0041\"", 1, "Lone surrogate"),
+            ("\"\\ud800\"", 1, LONE_SURROGATE),
+            ("\"\\udc00\"", 1, LONE_SURROGATE),
+            ("\"\\ud800\\u0041\"", 1, LONE_SURROGATE),
             ("\"\\x\"", 1, "Invalid \\escape"),
             ("\"\\u12\"", 1, "Invalid \\uXXXX escape"),
             ("\"\n\"", 1, "Invalid control character"),

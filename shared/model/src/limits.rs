@@ -25,8 +25,11 @@ pub const MAX_RETRIES: i64 = 100;
 /// The `max_retries` of an execution whose caller names none.
 pub const DEFAULT_MAX_RETRIES: i64 = 3;
 
-/// The longest `error_message`, in characters.
-pub const MAX_ERROR_MESSAGE: usize = 8_192;
+/// The longest `error_message`, in characters: the text of an exception with its traceback.
+pub const MAX_ERROR_MESSAGE: usize = 65_536;
+
+/// How much of a reason the transition log keeps, in characters: a few long ones must not fill the record.
+pub const MAX_LOGGED_REASON: usize = 1_024;
 
 /// The longest Idempotency-Key, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;

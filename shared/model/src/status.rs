@@ -51,16 +51,17 @@ impl Status {
     /// The two transitions to `retrying` have another condition: `retry_count < max_retries`
     /// ([`Status::counts_a_retry`]).
     #[must_use]
-    #[expect(clippy::match_same_arms, reason = "one line per row of the contract's table")]
     pub const fn allowed_sources(self) -> &'static [Self] {
         match self {
             Pending => &[],
             Queued => &[Pending, Retrying, Interrupted],
             Running => &[Pending, Queued, Retrying, Interrupted],
-            Retrying => &[Running, Interrupted],
+            // Before the first running, too: a launch can fail.
+            Retrying => &[Pending, Queued, Running, Interrupted],
             Interrupted => &[Running],
-            Completed => &[Running, Interrupted],
-            Failed | Cancelled | Timeout => &[Pending, Queued, Running, Retrying, Interrupted],
+            // Completed, too: reports arrive out of order, and a result that is there is not refused because the `running`
+            // before it is late.
+            Completed | Failed | Cancelled | Timeout => &[Pending, Queued, Running, Retrying, Interrupted],
         }
     }
 
@@ -151,10 +152,10 @@ mod tests {
         const N: bool = false;
         [
             //             pending queued running retrying interrupted completed failed cancelled timeout
-            (Pending,     [N,      Y,     Y,      N,       N,          N,        Y,     Y,        Y]),
-            (Queued,      [N,      N,     Y,      N,       N,          N,        Y,     Y,        Y]),
+            (Pending,     [N,      Y,     Y,      Y,       N,          Y,        Y,     Y,        Y]),
+            (Queued,      [N,      N,     Y,      Y,       N,          Y,        Y,     Y,        Y]),
             (Running,     [N,      N,     N,      Y,       Y,          Y,        Y,     Y,        Y]),
-            (Retrying,    [N,      Y,     Y,      N,       N,          N,        Y,     Y,        Y]),
+            (Retrying,    [N,      Y,     Y,      N,       N,          Y,        Y,     Y,        Y]),
             (Interrupted, [N,      Y,     Y,      Y,       N,          Y,        Y,     Y,        Y]),
             (Completed,   [N,      N,     N,      N,       N,          N,        N,     N,        N]),
             (Failed,      [N,      N,     N,      N,       N,          N,        N,     N,        N]),

@@ -125,21 +125,31 @@ impl Write<'_> {
             let now = expression.value(number(self.now.millis()));
             expression.set(&started, &format!("if_not_exists({started}, {now})"));
         }
-        if to.is_terminal() {
-            if self.change.fields.completed_at.is_none() {
-                expression.assign(a::COMPLETED_AT, number(self.now.millis()));
-            }
-            if self.change.fields.duration_ms.is_none() {
-                let completed = self.change.fields.completed_at.unwrap_or(self.now);
-                let completed = expression.value(number(completed.millis()));
-                let (started, created) = (expression.name(a::STARTED_AT), expression.name(a::CREATED_AT));
-                let duration = expression.name(a::DURATION);
-                expression.set(&duration, &format!("{completed} - if_not_exists({started}, {created})"));
-            }
+        if to.is_terminal() && self.change.fields.completed_at.is_none() {
+            expression.assign(a::COMPLETED_AT, number(self.now.millis()));
         }
+        self.clear(to, expression);
         if to.counts_a_retry() && self.change.fields.retry_count.is_none() {
             let count = expression.name(a::RETRY_COUNT);
             expression.set(&count, &format!("{count} + {one}"));
+        }
+    }
+
+    /// Clears what a former attempt said, unless this request says it anew (contract, "The record"). It stays in the
+    /// transition log. A duration that a writer gave counts for the status that it was given with; any other is derived
+    /// where the record is read, for a subtraction from a `running` that never was cannot be written without a read.
+    fn clear(&self, to: Status, expression: &mut Expression) {
+        let fields = &self.change.fields;
+        let errors = to == Status::Running || to == Status::Completed;
+        for (name, cleared) in [
+            (a::ERROR_MESSAGE, errors && fields.error_message.is_none()),
+            (a::ERROR_DETAILS, errors && fields.error_details.is_none()),
+            (a::COMPLETED_AT, to == Status::Running && fields.completed_at.is_none()),
+            (a::DURATION, (to == Status::Running || to.is_terminal()) && fields.duration_ms.is_none()),
+        ] {
+            if cleared {
+                expression.remove(name);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ pub struct Expression {
     values: Vec<AttributeValue>,
     conditions: Vec<String>,
     sets: Vec<String>,
+    removes: Vec<String>,
 }
 
 /// What name placeholders stand for.
@@ -83,14 +84,23 @@ impl Expression {
         self.set(&path, &value);
     }
 
+    /// Removes an attribute.
+    pub fn remove(&mut self, name: &str) {
+        let path = self.name(name);
+        self.removes.push(path);
+    }
+
     /// The condition, if there is one.
     pub fn condition(&self) -> Option<String> {
         (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
     }
 
-    /// The update, if anything is set.
+    /// The update, if anything is set or removed.
     pub fn update(&self) -> Option<String> {
-        (!self.sets.is_empty()).then(|| format!("SET {}", self.sets.join(", ")))
+        let clauses =
+            [("SET", &self.sets), ("REMOVE", &self.removes)].into_iter().filter(|(_, paths)| !paths.is_empty());
+        let clauses: Vec<String> = clauses.map(|(clause, paths)| format!("{clause} {}", paths.join(", "))).collect();
+        (!clauses.is_empty()).then(|| clauses.join(" "))
     }
 
     /// What the placeholders stand for.

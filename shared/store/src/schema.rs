@@ -48,7 +48,7 @@ pub const PRIORITY: &str = "pr";
 pub const STARTED_AT: &str = "sa";
 /// `completed_at` in epoch milliseconds
 pub const COMPLETED_AT: &str = "co";
-/// `duration_ms`
+/// `duration_ms`, if a writer gave it; version 0.1 stored it in each ended execution
 pub const DURATION: &str = "du";
 /// `timeout_seconds`
 pub const TIMEOUT: &str = "tm";

@@ -1,6 +1,9 @@
 //! Bodies that are not JSON, not an object, or have a key twice.
 
-use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World};
+use reqwest::Method;
+use tests::text;
+
+use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_missing_or_no_object_is_refused_as_such() {
@@ -47,7 +50,6 @@ async fn a_body_that_is_no_json_is_refused_with_the_place() {
         (r#"{"a":1} x"#, 8),
         (r#"{"a":1}{"a":2}"#, 7),
         (r#"{/* why */"a":1}"#, 1),
-        ("\u{feff}{}", 0),
         ("{\"a\":1}\u{a0}", 7),
         ("{\"a\":\"\n\"}", 6),
         ("{\"a\":\"\0\"}", 6),
@@ -212,4 +214,48 @@ async fn a_field_may_nest_100_levels_and_not_101() {
     // A list shows them, too.
     let list = world.api.get("/flows/executions?page_size=100").await;
     assert!(list.assert_status(200).text.contains(&format!("\"variables\":{},", objects(100))));
+}
+
+/// What other languages write and JSON does not have is named with its field, and with what to send instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_json_does_not_have_is_named_with_its_field() {
+    let world = World::start().await;
+    for (value, shown) in [
+        ("NaN", "NaN"),
+        ("[1, Infinity]", "Infinity"),
+        ("{\"deep\": [-Infinity]}", "-Infinity"),
+        ("None", "None"),
+        ("True", "True"),
+        ("undefined", "undefined"),
+        ("\"\\ud83d\"", "lone surrogate"),
+    ] {
+        let body = format!("{{\"metadata\": {value}}}");
+        let answer = world.send(Update, body.clone()).await;
+        answer.assert_status(422);
+        let error = &answer.body["detail"][0];
+        assert_eq!(error["type"], "json_invalid", "{body}");
+        let message = text(&error["msg"]);
+        assert!(message.contains("field \"metadata\"") && message.contains(shown), "{body}: {message}");
+        assert!(message.contains("send "), "{body}: {message}");
+    }
+    world.assert_untouched().await;
+}
+
+/// Editors and shells on Windows write a byte order mark before a text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_the_body_is_no_part_of_it() {
+    let world = World::start().await;
+    let id = running(&world.api).await;
+    let path = format!("/flows/executions/{id}");
+    let call = |body: &'static str| {
+        world
+            .api
+            .request(Method::PATCH, &path)
+            .header("content-type", "application/json")
+            .body(body.as_bytes().to_vec())
+    };
+    let record = call("\u{feff}{\"tokens_used\":5}").send().await;
+    assert_eq!(record.assert_status(200).body["tokens_used"], 5);
+    assert_eq!(call("\u{feff}").send().await.validation_errors(), ["body: missing"]);
+    assert_eq!(call("{\u{feff}}").send().await.validation_errors(), ["body.1: json_invalid"]);
 }

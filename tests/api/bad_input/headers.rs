@@ -22,7 +22,7 @@ async fn what_is_json_by_its_content_type_or_has_none_is_read() {
             Some("Application/JSON ; Charset=\"Utf-8\""),
             Some("application/json; profile=\"x\"; charset=utf-8"),
             // API Gateway passes these on in base64.
-            Some("application/merge-patch+json"),
+            Some("application/vnd.acme.report+json"),
             Some("application/vnd.acme.run+json; charset=utf-8"),
         ] {
             let id = running(&world.api).await;
@@ -370,4 +370,48 @@ async fn an_event_without_its_parts_is_answered() {
 fn every_route_with_a_body_is_tried() {
     let writes = OPERATIONS.map(Operation::id);
     assert_covers_those("OPERATIONS of tests/api/bad_input.rs", |operation| operation.method != "GET", writes);
+}
+
+/// A merge was expected, and fields were gone: what says that objects merge is not taken for what replaces them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_patches_is_refused_with_what_to_send() {
+    let world = World::start().await;
+    for format in
+        ["application/merge-patch+json", "Application/Merge-Patch+JSON;charset=utf-8", "application/json-patch+json"]
+    {
+        for operation in OPERATIONS {
+            let call = world.call(operation).header("content-type", format).body(operation.body(""));
+            let answer = call.send().await;
+            answer.assert_error(415, "UNSUPPORTED_MEDIA_TYPE");
+            assert_eq!(answer.header("accept-patch"), Some("application/json"), "{format}");
+            assert!(answer.text.contains("objects replace here, they do not merge"), "{}", answer.text);
+        }
+    }
+    world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_refused_by_its_encoding_and_plain_json_is_read_whatever_is_said() {
+    let world = World::start().await;
+    // The beginning of every gzip stream.
+    let gzip = [0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00];
+    for operation in OPERATIONS {
+        for encoding in ["gzip", "br", "zstd"] {
+            let call =
+                world.call(operation).header("content-type", "application/json").header("content-encoding", encoding);
+            let answer = call.body(gzip.to_vec()).send().await;
+            answer.assert_error(415, "UNSUPPORTED_MEDIA_TYPE");
+            assert_eq!(answer.header("accept-encoding"), Some("identity"));
+            assert!(answer.text.contains(encoding) && answer.text.contains("uncompressed"), "{}", answer.text);
+        }
+        // Without an encoding it is what it looks like: no JSON.
+        world.assert_refused_bytes(operation, &gzip).await;
+    }
+    world.assert_untouched().await;
+    let plain = world.api.request(Method::PATCH, &format!("/flows/executions/{}", running(&world.api).await));
+    let plain = plain.header("content-type", "application/json").header("content-encoding", "gzip").body("{}");
+    plain.send().await.assert_status(200);
+    let identity = world.api.request(Method::POST, "/flows/execute").header("content-encoding", "identity");
+    let answer = identity.header("content-type", "application/json").body("{").send().await;
+    assert_eq!(answer.validation_errors(), ["body.1: json_invalid"]);
 }

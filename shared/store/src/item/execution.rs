@@ -120,6 +120,11 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         Some(_) => attributes.named(a::PRIORITY)?,
         None => Priority::default(),
     };
+    let status: Status = attributes.named(a::STATUS)?;
+    let (started_at, completed_at) = (attributes.maybe_time(a::STARTED_AT)?, attributes.maybe_time(a::COMPLETED_AT)?);
+    let derived = || Some(completed_at?.millis() - started_at?.millis()).filter(|_| status.is_terminal());
+    // A completed_at before the start, or a clock that lags, must not show a duration below 0.
+    let duration_ms = attributes.maybe_number(a::DURATION)?.or_else(derived).map(|millis| millis.max(0));
     Ok(Execution {
         id,
         flow_id: attributes.text(a::FLOW_ID)?.to_owned(),
@@ -130,11 +135,10 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         trigger_data: attributes.object(a::TRIGGER_DATA)?,
         variables: attributes.object(a::VARIABLES)?,
         priority,
-        status: attributes.named(a::STATUS)?,
-        started_at: attributes.maybe_time(a::STARTED_AT)?.unwrap_or(created_at),
-        completed_at: attributes.maybe_time(a::COMPLETED_AT)?,
-        // DynamoDB subtracts: a completed_at before the start, or a clock that lags, must not show a duration below 0.
-        duration_ms: attributes.maybe_number(a::DURATION)?.map(|millis| millis.max(0)),
+        status,
+        started_at: started_at.unwrap_or(created_at),
+        completed_at,
+        duration_ms,
         timeout_seconds: attributes.number(a::TIMEOUT)?,
         steps: Vec::new(),
         final_output: attributes.maybe_json(a::FINAL_OUTPUT)?,

@@ -6,6 +6,7 @@ use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::Transition;
 use ratchet_model::id::KeyId;
+use ratchet_model::limits::MAX_LOGGED_REASON;
 use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 
@@ -26,6 +27,7 @@ pub fn transition_entry(
     reason: Option<&str>,
 ) -> AttributeValue {
     let mut parts = vec![token.content(), text(to.as_str()), number(at.millis()), text(caller.key_id.as_str())];
+    let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect::<String>());
     parts.extend(reason.map(text));
     AttributeValue::L(parts)
 }
