@@ -16,7 +16,8 @@ use crate::error::{ErrorResponse, HttpError};
 use crate::validation_error::ValidationErrors;
 
 // The attributes of schemas accept only literals as bounds. This assertion keeps them equal to the bounds that the
-// readers check. Defaults and examples are created from the constants themselves.
+// readers check. Examples are created from the constants themselves; the defaults of request bodies are words, which
+// `tests/api/drift` compares with the record.
 const _: () = assert!(
     MAX_NAME == 256
         && MAX_TIMEOUT_SECONDS == 604_800
