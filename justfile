@@ -68,6 +68,10 @@ e2e *arguments:
 bench *options:
     tools/bench.sh {{ options }}
 
+# Generates clients from the OpenAPI document and drives them
+clients:
+    tools/clients.sh
+
 # Fuzzes every target: just fuzz 100000
 fuzz *runs:
     tools/fuzz.sh {{ runs }}

@@ -18,6 +18,7 @@ import urllib.parse
 
 import requests
 import schemathesis
+from hypothesis import strategies
 from schemathesis import Case, HookContext
 from schemathesis.core.failures import Failure
 from schemathesis.core.transport import Response
@@ -64,6 +65,11 @@ covers(
 FILTERS = ("flow_id", "status", "trigger_type", "created_after", "created_before")
 # Numbered pages reach the first 10000 executions.
 REACH = 10_000
+# What If-Match takes, which the document says as a format: of the tags that HTTP knows those of visible ASCII, for this service
+# gives out no others.
+ENTITY_TAG = r'(W/)?"[ !#-~]*"'
+ENTITY_TAGS = re.compile(rf"\*|{ENTITY_TAG}( *, *{ENTITY_TAG})*")
+schemathesis.openapi.format("entity-tags", strategies.from_regex(ENTITY_TAGS, fullmatch=True))
 
 session = requests.Session()
 turns = itertools.count()
@@ -235,19 +241,14 @@ def filter_failure(_context: HookContext, failure: Failure, case: Case, response
     return kind is None
 
 
-def pattern_of(case: Case, header: str) -> str:
-    parameters = case.operation.definition.raw["parameters"]
-    return next(each["schema"]["pattern"] for each in parameters if each["name"] == header)
-
-
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict) -> None:
     operation = case.operation.definition.raw.get("operationId")
     positive = case.meta is not None and case.meta.generation.mode.is_positive
     if operation not in PATCHES or case.method.upper() != "PATCH" or not positive:
         return
-    # The coverage phase of schemathesis 4.32 takes "0" for a text that this pattern allows.
-    if "If-Match" in case.headers and not re.search(pattern_of(case, "If-Match"), str(case.headers["If-Match"])):
+    # The coverage phase of schemathesis 4.32 takes any text for one of a format that it does not know.
+    if "If-Match" in case.headers and not ENTITY_TAGS.fullmatch(str(case.headers["If-Match"])):
         case.headers["If-Match"] = "*"
     if next(turns) % 2:
         return

@@ -1,5 +1,7 @@
 //! The OpenAPI document, from the types that the functions use.
 
+mod generators;
+
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -10,6 +12,7 @@ use ratchet_http::error::ErrorResponse;
 use ratchet_http::openapi as common;
 use ratchet_model::error_code::ErrorCode;
 
+use self::generators::Generators;
 use crate::operations::Paths;
 
 /// The name of the security scheme in the document.
@@ -98,5 +101,6 @@ pub fn document() -> String {
     let mut document = Document::openapi();
     document.merge(Paths::openapi());
     CommonParts.modify(&mut document);
+    Generators.modify(&mut document);
     document.to_pretty_json().unwrap_or_default() + "\n"
 }

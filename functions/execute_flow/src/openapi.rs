@@ -7,7 +7,6 @@ use ratchet_http::openapi::{
 
 use ratchet_http::validation_error::{Location, ValidationErrorKind, ValidationErrors};
 use ratchet_model::execution::{Priority, TriggerType};
-use ratchet_model::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, UNASSIGNED};
 use ratchet_model::samples;
 use ratchet_model::wire_name::WireName;
 use serde::Deserialize;
@@ -27,27 +26,25 @@ pub struct ExecuteFlowRequest {
     #[schema(value_type = TriggerType)]
     pub trigger_type: String,
     /// What came with the trigger. Comes back exactly as sent, like every object here; nested at most 100 levels deep.
-    #[schema(default = json!({}))]
+    /// By default `{}`.
     pub trigger_data: Option<Map<String, Value>>,
-    /// The inputs of the flow.
-    #[schema(default = json!({}))]
+    /// The inputs of the flow. By default `{}`.
     pub variables: Option<Map<String, Value>>,
-    /// How urgent it is.
-    #[schema(value_type = Option<Priority>, default = json!(Priority::default().as_str()))]
+    /// How urgent it is. By default `normal`.
+    #[schema(value_type = Option<Priority>)]
     pub priority: Option<String>,
-    /// How long it may take, in seconds. Whoever watches it acts on it.
-    #[schema(minimum = 1, maximum = 604_800, default = json!(DEFAULT_TIMEOUT_SECONDS))]
+    /// How long it may take, in seconds. Whoever watches it acts on it. By default `300`.
+    #[schema(minimum = 1, maximum = 604_800)]
     pub timeout_seconds: Option<i64>,
     /// How it may be retried.
     pub retry_config: Option<RetryConfig>,
-    /// Whatever the caller wants to find again.
-    #[schema(default = json!({}))]
+    /// Whatever the caller wants to find again. By default `{}`.
     pub metadata: Option<Map<String, Value>>,
     /// When it is meant to run. Kept in the record; whoever runs it acts on it.
     #[schema(format = DateTime)]
     pub scheduled_at: Option<String>,
-    /// The agent that runs it.
-    #[schema(min_length = 1, max_length = 256, default = json!(UNASSIGNED))]
+    /// The agent that runs it. By default `unassigned`.
+    #[schema(min_length = 1, max_length = 256)]
     pub agent_id: Option<String>,
     /// The execution that this one retries.
     #[schema(min_length = 1, max_length = 256)]
@@ -57,9 +54,10 @@ pub struct ExecuteFlowRequest {
 /// How an execution may be retried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "max_retries": 2 })))]
 pub struct RetryConfig {
-    /// How often.
-    #[schema(minimum = 0, maximum = 100, default = json!(DEFAULT_MAX_RETRIES))]
+    /// How often. By default `3`.
+    #[schema(minimum = 0, maximum = 100)]
     pub max_retries: Option<i64>,
 }
 

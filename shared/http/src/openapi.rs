@@ -16,7 +16,8 @@ use crate::error::{ErrorResponse, HttpError};
 use crate::validation_error::ValidationErrors;
 
 // The attributes of schemas accept only literals as bounds. This assertion keeps them equal to the bounds that the
-// readers check. Defaults and examples are created from the constants themselves.
+// readers check. Examples are created from the constants themselves; the defaults of request bodies are words, which
+// `tests/api/drift` compares with the record.
 const _: () = assert!(
     MAX_NAME == 256
         && MAX_TIMEOUT_SECONDS == 604_800
@@ -71,7 +72,8 @@ pub enum InvalidOrKeyReused {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub struct ExecutionPath {
-    /// The execution's id, a UUID. Any other text is answered 404, as an id that does not exist.
+    /// The execution's id. A text that is no UUID is answered 404, as an id that does not exist.
+    #[param(format = "uuid")]
     pub execution_id: String,
 }
 
@@ -108,13 +110,14 @@ pub struct IdempotencyHeader {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IfMatchHeader {
-    /// One or more `ETag`s such as `"2"`, or `*`: the write is done only if the execution has one of them.
+    /// One or more `ETag`s in their quotes, such as `"2"` or `"2", "3"`, or `*`: the write is done only if the execution
+    /// has one of them. Anything else is refused.
     #[param(
         rename = "If-Match",
         value_type = String,
         required = false,
-        // Tags of visible ASCII: HTTP allows others, and this service issues none of them.
-        pattern = r#"^(\*|(W/)?"[ !#-~]*"( *, *(W/)?"[ !#-~]*")*)$"#,
+        // No pattern: who makes requests from this document would make tags up, and an invented tag never matches.
+        format = "entity-tags",
         example = "\"2\""
     )]
     pub if_match: Option<String>,

@@ -218,6 +218,10 @@ fn expected(names: &[&str]) -> String {
 /// One wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(examples(json!(ValidationErrorKind::Fraction.at(vec!["body".into(), "tokens_used".into()], "1.5"))))
+)]
 pub struct ValidationError {
     /// The way to it: `body`, `query` or `header` first, then names of fields. A text that is not JSON has the offset
     /// of the mistake there, in characters.
@@ -233,7 +237,7 @@ pub struct ValidationError {
     pub input: JsonText,
     /// The numbers and names in the sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, nullable = false))]
     pub ctx: Option<serde_json::Value>,
 }
 

@@ -135,10 +135,10 @@ pub struct Execution {
     #[serde(serialize_with = "wire_name::serialize")]
     pub trigger_type: TriggerType,
     /// What came with the trigger; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
     pub trigger_data: JsonText,
     /// The inputs of the flow; come back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
     pub variables: JsonText,
     /// How urgent it is.
     #[serde(serialize_with = "wire_name::serialize")]
@@ -161,13 +161,13 @@ pub struct Execution {
     /// Empty until the steps operation exists.
     pub steps: Vec<Step>,
     /// The result; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, required))]
     pub final_output: Option<JsonText>,
     /// What went wrong, for people.
     #[cfg_attr(feature = "openapi", schema(required, max_length = 65536))]
     pub error_message: Option<String>,
     /// What went wrong, for programs; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>, required))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, required))]
     pub error_details: Option<JsonText>,
     /// How often it was retried: every entry into `retrying` adds 1.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
@@ -188,10 +188,10 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required, minimum = 0))]
     pub cost_estimate: Option<JsonText>,
     /// Measurements of the writers; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
     pub performance_metrics: JsonText,
     /// Whatever the caller wants to find again; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
     pub metadata: JsonText,
     /// When it was accepted.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]

@@ -234,3 +234,80 @@ async fn the_record_has_the_properties_that_its_schema_says() {
         assert_eq!(nullable, service_sets.contains(&name.as_str()) || caller_sets.contains(&name.as_str()), "{name}");
     }
 }
+
+/// The members of an object's schema, and of the objects in it.
+fn members(document: &Value, schema: &Value) -> BTreeMap<String, Value> {
+    let own = properties(schema);
+    let inner: Vec<_> = own.values().flat_map(|property| members(document, resolve(document, property).0)).collect();
+    own.into_iter().chain(inner).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_body_has_no_default_but_in_words_and_those_are_true() {
+    let api = Api::start().await;
+    let document = openapi();
+    // What is taken where the caller says nothing.
+    let taken = api.execute(&json!({ "flow_id": "demo", "trigger_type": "test" })).await;
+    for (operation, (_, documented)) in openapi_operations(&document) {
+        let Some(schema) = request_schema(&document, &documented) else { continue };
+        for (name, member) in members(&document, schema) {
+            // Generators make a member with a default one that must be sent, or refuse an object as one.
+            assert!(member["default"].is_null() && resolve(&document, &member).0["default"].is_null(), "{name}");
+            let words = text(&member["description"]);
+            let said = words.split_once("By default `").and_then(|(_, rest)| rest.split_once("`."));
+            let said = said.map(|(said, _)| serde_json::from_str(said).unwrap_or_else(|_| json!(said)));
+            let required = required(schema).contains(&name);
+            let expected = (operation == "execute_flow" && !required).then(|| taken[&name].clone());
+            assert_eq!(said, expected.filter(|value| !value.is_null()), "{operation} {name}: {words}");
+        }
+    }
+}
+
+/// Whether a value is what a schema describes, by types, lists of names, and members: a schema that names members has no
+/// others.
+fn conforms(document: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("no {reference}"));
+        return conforms(document, target, value);
+    }
+    if let Some(choices) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+        return choices.iter().any(|choice| conforms(document, choice, value));
+    }
+    let kinds: &[&str] = match value {
+        Value::Null => &["null"],
+        Value::Bool(_) => &["boolean"],
+        Value::Number(number) if number.is_f64() => &["number"],
+        Value::Number(_) => &["integer", "number"],
+        Value::String(_) => &["string"],
+        Value::Array(_) => &["array"],
+        Value::Object(_) => &["object"],
+    };
+    let types = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let fits = schema["type"].is_null() || kinds.iter().any(|kind| types.contains(&json!(kind)));
+    let listed = schema["enum"].as_array().is_none_or(|names| names.contains(value));
+    let elements = value.as_array().into_iter().flatten().all(|element| conforms(document, &schema["items"], element));
+    let members = value.as_object().is_none_or(|value| {
+        let properties = properties(schema);
+        let known = |name: &String, value: &Value| match properties.get(name) {
+            Some(property) => conforms(document, property, value),
+            None => properties.is_empty(),
+        };
+        required(schema).iter().all(|name| value.contains_key(name))
+            && value.iter().all(|(name, value)| known(name, value))
+    });
+    fits && listed && elements && members
+}
+
+#[test]
+fn every_schema_has_examples_and_describes_them() {
+    let document = openapi();
+    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+        let examples = schema["examples"].as_array().cloned().unwrap_or_default();
+        for example in &examples {
+            assert!(conforms(&document, schema, example), "{name}: {example}");
+        }
+        let composed = schema["properties"].is_object() || schema["anyOf"].is_array();
+        // No operation reports steps yet.
+        assert_eq!(composed && name != "Step", !examples.is_empty(), "{name}");
+    }
+}

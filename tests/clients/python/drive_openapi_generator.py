@@ -1,0 +1,117 @@
+"""Drives the client that openapi-generator makes for Python: package `openapi_client`, made by tools/clients.sh."""
+
+import os
+from collections.abc import Callable
+from uuid import uuid4
+
+from openapi_client import ApiClient, Configuration
+from openapi_client.api.executions_api import ExecutionsApi
+from openapi_client.api.flows_api import FlowsApi
+from openapi_client.exceptions import ApiException
+from openapi_client.models.error_code import ErrorCode
+from openapi_client.models.error_or_gateway_message import ErrorOrGatewayMessage
+from openapi_client.models.error_response import ErrorResponse
+from openapi_client.models.execute_flow_request import ExecuteFlowRequest
+from openapi_client.models.gateway_message import GatewayMessage
+from openapi_client.models.invalid_or_key_reused import InvalidOrKeyReused
+from openapi_client.models.override_status import OverrideStatus
+from openapi_client.models.priority import Priority
+from openapi_client.models.status import Status
+from openapi_client.models.trigger_type import TriggerType
+from openapi_client.models.update_execution_request import UpdateExecutionRequest
+from openapi_client.models.update_execution_status_request import UpdateExecutionStatusRequest
+from openapi_client.models.validation_errors import ValidationErrors
+
+FLOW = "driven-by-openapi-generator"
+
+
+def client_with(key: str) -> ApiClient:
+    return ApiClient(Configuration(host=os.environ["RATCHET_URL"], api_key={"ApiKey": key}))
+
+
+def refusal(call: Callable[[], object]) -> object:
+    """The body with which a request is refused."""
+    try:
+        answer = call()
+    except ApiException as error:
+        # A union keeps what it found in a member of its own.
+        if isinstance(error.data, (ErrorOrGatewayMessage, InvalidOrKeyReused)):
+            return error.data.actual_instance
+        return error.data
+    raise AssertionError(f"it was accepted: {answer}")
+
+
+def ok(what: str) -> None:
+    print(f"ok openapi-generator python: {what}")
+
+
+def main() -> None:
+    client = client_with(os.environ["RATCHET_KEY"])
+    flows, executions = FlowsApi(client), ExecutionsApi(client)
+    variables = {"currency": "EUR", "threshold": 250}
+    wanted = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.TEST, variables=variables)
+    key = str(uuid4())
+    made = flows.execute_flow_with_http_info(wanted, idempotency_key=key)
+    execution, headers = made.data.execution, made.headers or {}
+    assert execution.status is Status.PENDING and headers["etag"] == '"1"', made
+    assert (execution.priority, execution.timeout_seconds) == (Priority.NORMAL, 300), execution
+    assert execution.variables["currency"] == "EUR", execution
+    ok("executes a flow, by its required members and one other")
+
+    again = flows.execute_flow_with_http_info(wanted, idempotency_key=key)
+    assert again.data.execution.id == execution.id, again
+    assert (again.headers or {})["idempotency-replayed"] == "true", again
+    other = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.MANUAL)
+    reused = refusal(lambda: flows.execute_flow(other, idempotency_key=key))
+    assert isinstance(reused, ErrorResponse) and reused.error_code is ErrorCode.IDEMPOTENCY_KEY_REUSED, reused
+    ok("repeats a request by its Idempotency-Key, and reads the refusal of another one")
+
+    running = UpdateExecutionRequest(status=Status.RUNNING)
+    claimed = flows.update_execution_with_http_info(execution.id, running, if_match=headers["etag"])
+    assert claimed.data.status is Status.RUNNING and (claimed.headers or {})["etag"] == '"2"', claimed
+    ok("passes the id of an answer on, and changes the status to running")
+
+    late = refusal(lambda: flows.update_execution(execution.id, running, if_match=headers["etag"]))
+    assert isinstance(late, ErrorResponse) and late.error_code is ErrorCode.PRECONDITION_FAILED, late
+    twice = refusal(lambda: flows.update_execution(execution.id, running))
+    assert isinstance(twice, ErrorResponse) and twice.error_code is ErrorCode.INVALID_STATUS_TRANSITION, twice
+    ok("reads why a change is refused")
+
+    output = {"decision": "approve"}
+    end = UpdateExecutionRequest(status=Status.COMPLETED, final_output=output, cost_estimate=0.0153)
+    completed = flows.update_execution(execution.id, end)
+    assert completed.status is Status.COMPLETED and completed.final_output == output, completed
+    assert completed.duration_ms is not None and completed.cost_estimate == 0.0153, completed
+    ok("changes the status to completed, with a result")
+
+    got = flows.get_execution(execution.id)
+    assert got == completed, got
+    ok("gets the execution")
+
+    page = flows.list_executions(flow_id=FLOW, status=Status.COMPLETED, page_size=5)
+    assert page.executions == [completed] and page.total_count == 1 and page.next_cursor is None, page
+    wrong = refusal(lambda: flows.list_executions(cursor="made up"))
+    assert isinstance(wrong, ValidationErrors), wrong
+    assert [step.actual_instance for step in wrong.detail[0].loc] == ["query", "cursor"], wrong
+    ok("lists it, and reads what is wrong with a query")
+
+    transitions = executions.list_transitions(execution.id).transitions
+    path = [(transition.var_from, transition.to) for transition in transitions]
+    assert path == [(Status.PENDING, Status.RUNNING), (Status.RUNNING, Status.COMPLETED)], path
+    ok("lists its transitions")
+
+    stuck = flows.execute_flow(other).execution
+    flows.update_execution(stuck.id, running)
+    cancel = UpdateExecutionStatusRequest(status=OverrideStatus.CANCELLED)
+    cancelled = executions.update_execution_status(stuck.id, cancel)
+    assert cancelled.current_status == "cancelled" and cancelled.execution_id == stuck.id, cancelled
+    ok("cancels another one")
+
+    unknown = refusal(lambda: FlowsApi(client_with("unknown")).get_execution(execution.id))
+    assert isinstance(unknown, GatewayMessage) and unknown.message == "Forbidden", unknown
+    missing = refusal(lambda: flows.get_execution(uuid4()))
+    assert isinstance(missing, ErrorResponse) and missing.error_code is ErrorCode.EXECUTION_NOT_FOUND, missing
+    ok("tells the gateway's answer from the service's")
+
+
+main()

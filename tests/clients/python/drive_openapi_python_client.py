@@ -1,0 +1,115 @@
+"""Drives the client that openapi-python-client makes: package `ratchet_client`, made by tools/clients.sh."""
+
+import os
+from uuid import uuid4
+
+from ratchet_client import AuthenticatedClient
+from ratchet_client.api.executions import list_transitions, update_execution_status
+from ratchet_client.api.flows import execute_flow, get_execution, list_executions, update_execution
+from ratchet_client.models.error_code import ErrorCode
+from ratchet_client.models.error_response import ErrorResponse
+from ratchet_client.models.execute_flow_request import ExecuteFlowRequest
+from ratchet_client.models.execute_flow_request_variables_type_0 import ExecuteFlowRequestVariablesType0
+from ratchet_client.models.execute_flow_response import ExecuteFlowResponse
+from ratchet_client.models.execution import Execution
+from ratchet_client.models.execution_page import ExecutionPage
+from ratchet_client.models.gateway_message import GatewayMessage
+from ratchet_client.models.override_status import OverrideStatus
+from ratchet_client.models.priority import Priority
+from ratchet_client.models.status import Status
+from ratchet_client.models.status_updated import StatusUpdated
+from ratchet_client.models.transition_list import TransitionList
+from ratchet_client.models.trigger_type import TriggerType
+from ratchet_client.models.update_execution_request import UpdateExecutionRequest
+from ratchet_client.models.update_execution_request_final_output_type_0 import UpdateExecutionRequestFinalOutputType0
+from ratchet_client.models.update_execution_status_request import UpdateExecutionStatusRequest
+from ratchet_client.models.validation_errors import ValidationErrors
+
+URL = os.environ["RATCHET_URL"]
+FLOW = "driven-by-openapi-python-client"
+
+
+def client_with(key: str) -> AuthenticatedClient:
+    return AuthenticatedClient(base_url=URL, token=key, prefix="", auth_header_name="x-api-key")
+
+
+def ok(what: str) -> None:
+    print(f"ok openapi-python-client: {what}")
+
+
+def main() -> None:
+    client = client_with(os.environ["RATCHET_KEY"])
+    variables = ExecuteFlowRequestVariablesType0.from_dict({"currency": "EUR", "threshold": 250})
+    wanted = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.TEST, variables=variables)
+    key = str(uuid4())
+    made = execute_flow.sync_detailed(client=client, body=wanted, idempotency_key=key)
+    assert isinstance(made.parsed, ExecuteFlowResponse), made
+    execution = made.parsed.execution
+    assert execution.status is Status.PENDING and made.headers["etag"] == '"1"', made
+    assert (execution.priority, execution.timeout_seconds) == (Priority.NORMAL, 300), execution
+    assert execution.variables["currency"] == "EUR", execution
+    ok("executes a flow, by its required members and one other")
+
+    again = execute_flow.sync_detailed(client=client, body=wanted, idempotency_key=key)
+    assert isinstance(again.parsed, ExecuteFlowResponse), again
+    assert again.parsed.execution.id == execution.id and again.headers["idempotency-replayed"] == "true", again
+    other = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.MANUAL)
+    reused = execute_flow.sync(client=client, body=other, idempotency_key=key)
+    assert isinstance(reused, ErrorResponse) and reused.error_code is ErrorCode.IDEMPOTENCY_KEY_REUSED, reused
+    ok("repeats a request by its Idempotency-Key, and reads the refusal of another one")
+
+    running = UpdateExecutionRequest(status=Status.RUNNING)
+    claimed = update_execution.sync_detailed(execution.id, client=client, body=running, if_match=made.headers["etag"])
+    assert isinstance(claimed.parsed, Execution) and claimed.parsed.status is Status.RUNNING, claimed
+    assert claimed.headers["etag"] == '"2"', claimed
+    ok("passes the id of an answer on, and changes the status to running")
+
+    late = update_execution.sync(execution.id, client=client, body=running, if_match=made.headers["etag"])
+    assert isinstance(late, ErrorResponse) and late.error_code is ErrorCode.PRECONDITION_FAILED, late
+    twice = update_execution.sync(execution.id, client=client, body=running)
+    assert isinstance(twice, ErrorResponse) and twice.error_code is ErrorCode.INVALID_STATUS_TRANSITION, twice
+    ok("reads why a change is refused")
+
+    output = UpdateExecutionRequestFinalOutputType0.from_dict({"decision": "approve"})
+    end = UpdateExecutionRequest(status=Status.COMPLETED, final_output=output, cost_estimate=0.0153)
+    completed = update_execution.sync(execution.id, client=client, body=end)
+    assert isinstance(completed, Execution) and completed.status is Status.COMPLETED, completed
+    assert completed.final_output is not None and completed.final_output["decision"] == "approve", completed
+    assert completed.duration_ms is not None and completed.cost_estimate == 0.0153, completed
+    ok("changes the status to completed, with a result")
+
+    got = get_execution.sync_detailed(execution.id, client=client)
+    assert got.parsed == completed, got
+    unchanged = get_execution.sync_detailed(execution.id, client=client, if_none_match=got.headers["etag"])
+    assert unchanged.status_code == 304 and unchanged.parsed is None, unchanged
+    ok("gets the execution, once")
+
+    page = list_executions.sync(client=client, flow_id=FLOW, status=Status.COMPLETED, page_size=5)
+    assert isinstance(page, ExecutionPage) and page.executions == [completed], page
+    assert page.total_count == 1 and page.next_cursor is None, page
+    wrong = list_executions.sync(client=client, page_size=0)
+    assert isinstance(wrong, ValidationErrors) and wrong.detail[0].loc == ["query", "page_size"], wrong
+    ok("lists it, and reads what is wrong with a query")
+
+    transitions = list_transitions.sync(execution.id, client=client)
+    assert isinstance(transitions, TransitionList), transitions
+    path = [(transition.from_, transition.to) for transition in transitions.transitions]
+    assert path == [(Status.PENDING, Status.RUNNING), (Status.RUNNING, Status.COMPLETED)], path
+    ok("lists its transitions")
+
+    stuck = execute_flow.sync(client=client, body=other)
+    assert isinstance(stuck, ExecuteFlowResponse), stuck
+    update_execution.sync(stuck.execution.id, client=client, body=running)
+    cancel = UpdateExecutionStatusRequest(status=OverrideStatus.CANCELLED)
+    cancelled = update_execution_status.sync(stuck.execution.id, client=client, body=cancel)
+    assert isinstance(cancelled, StatusUpdated) and cancelled.current_status == "cancelled", cancelled
+    ok("cancels another one")
+
+    unknown = get_execution.sync(execution.id, client=client_with("unknown"))
+    assert isinstance(unknown, GatewayMessage) and unknown.message == "Forbidden", unknown
+    missing = get_execution.sync(uuid4(), client=client)
+    assert isinstance(missing, ErrorResponse) and missing.error_code is ErrorCode.EXECUTION_NOT_FOUND, missing
+    ok("tells the gateway's answer from the service's")
+
+
+main()

@@ -1,0 +1,107 @@
+// Drives the client that openapi-generator makes for fetch: folder typescript-fetch, made by tools/clients.sh.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import {
+  Configuration,
+  ErrorCode,
+  type ErrorResponse,
+  ErrorResponseFromJSON,
+  ExecutionsApi,
+  FlowsApi,
+  GatewayMessageFromJSON,
+  OverrideStatus,
+  Priority,
+  ResponseError,
+  Status,
+  TriggerType,
+  ValidationErrorsFromJSON,
+} from "./typescript-fetch";
+
+const flowId = "driven-by-typescript-fetch";
+const ok = (what: string) => console.log(`ok openapi-generator typescript-fetch: ${what}`);
+
+const configuration = (apiKey: string) => new Configuration({ basePath: process.env["RATCHET_URL"] ?? "", apiKey });
+
+/** The body with which a request is refused: this client leaves reading it to its caller. */
+async function refusal(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    await answer;
+  } catch (error) {
+    assert(error instanceof ResponseError, String(error));
+    return error.response.json();
+  }
+  assert.fail("it was accepted");
+}
+
+const reason = async (answer: Promise<unknown>): Promise<ErrorResponse["errorCode"]> =>
+  ErrorResponseFromJSON(await refusal(answer)).errorCode;
+
+async function main() {
+  const configured = configuration(process.env["RATCHET_KEY"] ?? "");
+  const [flows, executions] = [new FlowsApi(configured), new ExecutionsApi(configured)];
+  const idempotencyKey = randomUUID();
+  const executeFlowRequest = { flowId, triggerType: TriggerType.Test, variables: { currency: "EUR", threshold: 250 } };
+  const made = await flows.executeFlowRaw({ idempotencyKey, executeFlowRequest });
+  const { execution } = await made.value();
+  const ifMatch = made.raw.headers.get("etag") ?? "";
+  assert.deepEqual([execution.status, ifMatch], [Status.Pending, '"1"']);
+  assert.deepEqual([execution.priority, execution.timeoutSeconds], [Priority.Normal, 300]);
+  assert.equal(execution.variables["currency"], "EUR");
+  ok("executes a flow, by its required members and one other");
+
+  const again = await flows.executeFlowRaw({ idempotencyKey, executeFlowRequest });
+  assert.equal((await again.value()).execution.id, execution.id);
+  assert.equal(again.raw.headers.get("idempotency-replayed"), "true");
+  const other = { flowId, triggerType: TriggerType.Manual };
+  const reused = flows.executeFlow({ idempotencyKey, executeFlowRequest: other });
+  assert.equal(await reason(reused), ErrorCode.IdempotencyKeyReused);
+  ok("repeats a request by its Idempotency-Key, and reads the refusal of another one");
+
+  const executionId = execution.id;
+  const running = { executionId, updateExecutionRequest: { status: Status.Running } };
+  const claimed = await flows.updateExecutionRaw({ ...running, ifMatch });
+  const { status } = await claimed.value();
+  assert.deepEqual([status, claimed.raw.headers.get("etag")], [Status.Running, '"2"']);
+  ok("passes the id of an answer on, and changes the status to running");
+
+  assert.equal(await reason(flows.updateExecution({ ...running, ifMatch })), ErrorCode.PreconditionFailed);
+  assert.equal(await reason(flows.updateExecution(running)), ErrorCode.InvalidStatusTransition);
+  ok("reads why a change is refused");
+
+  const end = { status: Status.Completed, finalOutput: { decision: "approve" }, costEstimate: 0.0153 };
+  const completed = await flows.updateExecution({ executionId, updateExecutionRequest: end });
+  assert(completed);
+  assert.deepEqual([completed.status, completed.costEstimate], [Status.Completed, 0.0153]);
+  assert.equal(completed.finalOutput?.["decision"], "approve");
+  assert(completed.completedAt instanceof Date);
+  ok("changes the status to completed, with a result");
+
+  assert.deepEqual(await flows.getExecution({ executionId }), completed);
+  ok("gets the execution");
+
+  const page = await flows.listExecutions({ flowId, status: Status.Completed, pageSize: 5 });
+  assert.deepEqual(page.executions, [completed]);
+  assert.deepEqual([page.totalCount, page.nextCursor], [1, null]);
+  const wrong = ValidationErrorsFromJSON(await refusal(flows.listExecutions({ pageSize: 0 })));
+  assert.deepEqual(wrong.detail[0]?.loc, ["query", "page_size"]);
+  ok("lists it, and reads what is wrong with a query");
+
+  const { transitions } = await executions.listTransitions({ executionId });
+  const steps = transitions.map(({ from, to }) => [from, to]);
+  assert.deepEqual(steps, [[Status.Pending, Status.Running], [Status.Running, Status.Completed]]);
+  ok("lists its transitions");
+
+  const stuck = (await flows.executeFlow({ executeFlowRequest: other })).execution.id;
+  await flows.updateExecution({ ...running, executionId: stuck });
+  const updateExecutionStatusRequest = { status: OverrideStatus.Cancelled };
+  const cancelled = await executions.updateExecutionStatus({ executionId: stuck, updateExecutionStatusRequest });
+  assert.equal(cancelled.currentStatus, "cancelled");
+  ok("cancels another one");
+
+  const unknown = new FlowsApi(configuration("unknown")).getExecution({ executionId });
+  assert.equal(GatewayMessageFromJSON(await refusal(unknown)).message, "Forbidden");
+  assert.equal(await reason(flows.getExecution({ executionId: randomUUID() })), ErrorCode.ExecutionNotFound);
+  ok("tells the gateway's answer from the service's");
+}
+
+void main();
