@@ -68,6 +68,10 @@ e2e *arguments:
 bench *options:
     tools/bench.sh {{ options }}
 
+# Measures the development server beside what one would run instead: just servers --quick
+servers *options:
+    tools/servers.sh {{ options }}
+
 # Fuzzes every target: just fuzz 100000
 fuzz *runs:
     tools/fuzz.sh {{ runs }}
