@@ -71,6 +71,9 @@ bench *options:
 # Generates clients from the OpenAPI document and drives them
 clients:
     tools/clients.sh
+# Measures the development server beside what one would run instead: just servers --quick
+servers *options:
+    tools/servers.sh {{ options }}
 
 # Fuzzes every target: just fuzz 100000
 fuzz *runs:

@@ -1,10 +1,11 @@
-"""What a million requests cost, and what grows: the tables of docs/performance.md and docs/operations.md.
+"""What a million requests cost, what grows, and what stands beside what: the tables in docs/ that are made of figures.
 
     python3 tools/tables.py            writes them
     python3 tools/tables.py --check    fails where they are not what the figures say, or the figures lack a function
 
-From measured figures (benches/figures.json by tools/bench.sh --record, benches/growth.json by tools/growth.sh --record), the
-settings in template.yaml, and prices and assumptions in benches/prices.json.
+From measured figures (benches/figures.json by tools/bench.sh --record, benches/growth.json by tools/growth.sh --record,
+benches/servers/figures.json by tools/servers.sh --record), the settings in template.yaml, and prices and assumptions in
+benches/prices.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import comparison
 from inventory import Gaps, covers, functions, operations
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,8 +157,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a table is not up to date")
     check = parser.parse_args().check
+    pages, compared = ["docs/performance.md", "docs/operations.md"], {}
     try:
         complete()
+        # Until the first figures are recorded there is no such page.
+        if comparison.FIGURES.exists():
+            compared = comparison.tables()
+            pages += ["docs/comparison.md", "README.md"]
     except Gaps as gaps:
         print(f"FAILED {gaps}", file=sys.stderr)
         return 1
@@ -164,9 +171,10 @@ def main() -> int:
         "costs": costs(),
         "growth-tables": growth("tables", "executions"),
         "growth-records": growth("records", "KB"),
+        **compared,
     }
     stale, places = [], 0
-    for name in ["docs/performance.md", "docs/operations.md"]:
+    for name in pages:
         page = ROOT / name
         text = new = page.read_text()
         for table, rows in tables.items():
