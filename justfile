@@ -71,6 +71,7 @@ bench *options:
 # Generates clients from the OpenAPI document and drives them
 clients:
     tools/clients.sh
+
 # Measures the development server beside what one would run instead: just servers --quick
 servers *options:
     tools/servers.sh {{ options }}
