@@ -2,6 +2,7 @@
 # Builds what the bench measures, and measures it: docs/performance.md says how and what.
 #
 #   tools/bench.sh [--record] [--only TEXT] [--pairs N]     all: the functions, the floor under them, their peers
+#   tools/bench.sh --functions [--record]                   the functions alone; the peers' figures stay as they were
 #   tools/bench.sh --check                                  the functions' instructions against benches/figures.json
 #
 # The functions are those of tools/build.sh, which this runs first. Needs valgrind and openssl: as root they are
@@ -38,7 +39,7 @@ if [[ -n $check ]]; then
   exec target/debug/benches "$@"
 fi
 
-tools/setup-bench.sh
+[[ " $* " == *" --functions "* ]] || tools/setup-bench.sh
 # Without the functions' link-time optimisation: it would take minutes and change nothing that is measured.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 cargo build --quiet --locked --release --package benches --target-dir target/bench/build

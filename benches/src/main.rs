@@ -42,6 +42,9 @@ struct Arguments {
     /// Write benches/figures.json and the table in docs/performance.md
     #[arg(long, conflicts_with_all = ["check", "only"])]
     record: bool,
+    /// The functions alone. With --record, their figures and rows take the place of the old ones, and the peers' stay
+    #[arg(long, conflicts_with_all = ["check", "only"])]
+    functions: bool,
     /// Only the subjects whose names contain this
     #[arg(long, value_name = "TEXT", conflicts_with = "check")]
     only: Option<String>,
@@ -75,7 +78,8 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let all = subjects::all(&root, &folder)?;
     let world = World::start(&root, &folder).await?;
     let wanted = |subject: &&Subject| {
-        (!arguments.check || subject.ours) && arguments.only.as_ref().is_none_or(|only| subject.name.contains(only))
+        (!(arguments.check || arguments.functions) || subject.ours)
+            && arguments.only.as_ref().is_none_or(|only| subject.name.contains(only))
     };
     let depth = if arguments.check { Depth::Instructions } else { Depth::All };
     let mut figures = Vec::new();

@@ -159,6 +159,21 @@ fn put_between_markers(page: &str, tables: &str) -> Result<String> {
     Ok(format!("{before}{begin}\n{tables}\n{end}{after}"))
 }
 
+/// The page with the rows of these figures in the place of those of the same names, between the markers.
+fn put_rows(page: &str, figures: &[Figures]) -> Result<String> {
+    let [begin, end] = MARKERS;
+    let (_, tables) = page.split_once(begin).ok_or("the page has no marker where the tables begin")?;
+    let (tables, _) = tables.split_once(end).ok_or("the page has no marker where the tables end")?;
+    let mut text = tables.trim_start_matches('\n').to_owned();
+    for row in markdown(figures, &[]).lines().skip(2) {
+        let name = row.split('|').nth(1).unwrap_or_default();
+        let old = text.lines().find(|line| line.split('|').nth(1) == Some(name));
+        let old = old.ok_or_else(|| format!("the page has no row of {name}: record everything"))?.to_owned();
+        text = text.replacen(&old, row, 1);
+    }
+    put_between_markers(page, &format!("{}\n", text.trim_end_matches('\n')))
+}
+
 /// Writes the figures into the bench's folder and, with `record`, into the repository.
 pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], record: bool) -> Result<()> {
     let all = serde_json::json!({ "figures": figures, "pairs": pairs });
@@ -176,7 +191,13 @@ pub fn write(root: &Path, folder: &Path, figures: &[Figures], pairs: &[Pairs], r
         let committed = Committed { functions: functions.collect(), costs: costs.collect() };
         std::fs::write(root.join(COMMITTED), serde_json::to_string_pretty(&committed)? + "\n")?;
         let page = std::fs::read_to_string(root.join(PAGE))?;
-        std::fs::write(root.join(PAGE), put_between_markers(&page, &text)?)?;
+        // Without the peers it is the functions alone that were measured anew.
+        let page = if figures.iter().all(|figures| figures.ours) {
+            put_rows(&page, figures)?
+        } else {
+            put_between_markers(&page, &text)?
+        };
+        std::fs::write(root.join(PAGE), page)?;
     }
     Ok(())
 }
@@ -223,6 +244,17 @@ mod tests {
         let page = format!("before\n{begin}old\n{end}after\n");
         assert_eq!(put_between_markers(&page, "new\n").unwrap(), format!("before\n{begin}\nnew\n\n{end}after\n"));
         assert!(put_between_markers("before\nafter\n", "new\n").is_err());
+    }
+
+    #[test]
+    fn rows_of_functions_take_the_place_of_the_old_ones() {
+        let [begin, end] = MARKERS;
+        let table = "\n| | start |\n| --- | --: |\n| one | old |\n| peer | 7 |\n\n| against ours |\n| --- |\n";
+        let page = format!("before\n{begin}\n{table}\n{end}after\n");
+        let new = put_rows(&page, &[measured("one", COUNTS)]).unwrap();
+        assert!(!new.contains("| one | old |") && new.contains("\n| one | 0.00 |"), "{new}");
+        assert!(new.contains("\n| peer | 7 |\n") && new.contains("| against ours |"), "{new}");
+        assert!(put_rows(&page, &[measured("two", COUNTS)]).is_err());
     }
 
     #[test]
