@@ -1,4 +1,4 @@
-"""The whole laboratory, for hours: everything that tries to break the guarantees, from one command, with its seeds.
+"""The whole reliability suite, for hours: everything that tries to break the guarantees, from one command, with its seeds.
 
     python3 tools/lab.py [--seed N] [--only STAGE,...] [--list]
 
@@ -36,7 +36,7 @@ HISTORIES = r"^(histories: .*| +\d+ \w.*)"
 
 @dataclass
 class Stage:
-    """A part of the laboratory: its name, its command, and the lines of its output that hold its figures."""
+    """A part of the suite: its name, its command, and the lines of its output that hold its figures."""
 
     name: str
     command: list[str]
@@ -107,7 +107,7 @@ def run(stage: Stage, seed: int) -> bool:
 
 
 def report(known: list[Stage]) -> None:
-    print(f"\n=== The laboratory\n{'stage':<26} {'result':<8} {'seconds':>8} {'seed':>8}  commit")
+    print(f"\n=== The reliability suite\n{'stage':<26} {'result':<8} {'seconds':>8} {'seed':>8}  commit")
     results = [PLACE / f"{stage.name}.json" for stage in known]
     read = [json.loads(path.read_text()) for path in results if path.exists()]
     for result in read:

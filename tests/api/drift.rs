@@ -77,7 +77,7 @@ fn every_place_names_the_same_operations() {
     assert!(folders.contains(&authorizer(&functions)), "one authorizer");
     let operations = functions.into_iter().filter(|(_, function)| matches!(function.kind, Kind::Http { .. }));
     let operations: BTreeSet<String> = operations.map(|(name, _)| name).collect();
-    assert_eq!(operations, routes().into_keys().collect(), "template.yaml and local/src/routes.rs");
+    assert_eq!(operations, routes().into_keys().collect(), "template.yaml and local/src/operations.rs");
     let documented = openapi_operations(&openapi()).into_keys().collect();
     assert_eq!(operations, documented, "template.yaml and openapi/openapi.json");
 }
