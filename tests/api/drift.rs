@@ -83,6 +83,18 @@ fn every_place_names_the_same_operations() {
 }
 
 #[test]
+fn the_document_names_the_scope_that_an_operation_needs() {
+    let document = openapi_operations(&openapi());
+    for operation in OPERATIONS.iter().map(|endpoint| endpoint.operation) {
+        let (_, documented) = &document[operation.name];
+        let description = text(&documented["description"]);
+        let scope = format!("`{}`", operation.scope.as_str());
+        let last = description.rsplit("\n\n").next().unwrap_or_default();
+        assert!(last.contains("scope") && last.contains(&scope), "{}: {last} and not {scope}", operation.name);
+    }
+}
+
+#[test]
 fn every_place_gives_an_operation_the_same_route() {
     let routes = routes();
     for (operation, (route, _)) in openapi_operations(&openapi()) {

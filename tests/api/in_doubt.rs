@@ -10,6 +10,7 @@ use ratchet_store::client::ATTEMPT_TIMEOUT;
 use ratchet_store::dedup::UNKEYED;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::coverage::operations;
 use tests::proxy::Fault;
 use tests::{Api, Call, OffsetClock};
 use tokio::sync::oneshot;
@@ -331,10 +332,15 @@ async fn a_store_that_hangs_is_given_up_before_the_function_is() {
 async fn reads_are_repeated_and_then_given_up() {
     let api = Api::start().await;
     let id = api.new_execution().await;
-    for route in [path(&id), format!("/executions/{id}/transitions")] {
+    // A list sends several requests at once, which share no plan: `list_executions::a_store_that_throttles_is_answered_as_unavailable`.
+    let reads =
+        operations().into_iter().filter(|operation| operation.method == "GET" && operation.id != "list_executions");
+    let routes: Vec<String> = reads.map(|operation| operation.path.replace("{execution_id}", &id)).collect();
+    assert!(routes.len() >= 2, "{routes:?}");
+    for route in routes.iter().filter_map(|route| route.strip_prefix(tests::BASE)) {
         api.proxy.plan([Fault::drop_answer(), Fault::throttled()]);
-        api.get(&route).await.assert_status(200);
+        api.get(route).await.assert_status(200);
         api.proxy.plan([Fault::internal(), Fault::DropRequest, Fault::throttled()]);
-        api.get(&route).await.assert_error(503, "STORE_UNAVAILABLE");
+        api.get(route).await.assert_error(503, "STORE_UNAVAILABLE");
     }
 }

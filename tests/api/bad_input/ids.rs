@@ -2,22 +2,38 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::Answer;
+use tests::coverage::{assert_covers_those, operations};
+use tests::{Answer, BASE};
 
 use super::{Update, UpdateStatus, World};
 
 /// The answers of every route with an id in it, each with a valid body.
 async fn ask_all(world: &World, id: &str) -> Vec<Answer> {
-    let patch = async |path: String, body: String| {
-        let call = world.api.request(Method::PATCH, &path).header("content-type", "application/json");
-        call.body(body).send().await
-    };
-    vec![
-        world.api.get(&format!("/flows/executions/{id}")).await,
-        world.api.get(&format!("/executions/{id}/transitions")).await,
-        patch(format!("/flows/executions/{id}"), Update.body(r#""tokens_used":1"#)).await,
-        patch(format!("/executions/{id}"), UpdateStatus.body("")).await,
-    ]
+    let bodies = [
+        ("get_execution", None),
+        ("list_transitions", None),
+        ("update_execution", Some(Update.body(r#""tokens_used":1"#))),
+        ("update_execution_status", Some(UpdateStatus.body(""))),
+    ];
+    let has_an_id = |path: &str| path.contains("{execution_id}");
+    assert_covers_those(
+        "ask_all of tests/api/bad_input/ids.rs",
+        |operation| has_an_id(&operation.path),
+        bodies.each_ref().map(|(operation, _)| *operation),
+    );
+    let mut answers = Vec::new();
+    for operation in operations().iter().filter(|operation| has_an_id(&operation.path)) {
+        let method: Method = operation.method.parse().expect("a method");
+        let path = operation.path.replace("{execution_id}", id);
+        let call = world.api.request(method, path.strip_prefix(BASE).expect("the base path"));
+        let body = bodies.iter().find(|(name, _)| *name == operation.id).and_then(|(_, body)| body.clone());
+        let call = match body {
+            Some(body) => call.header("content-type", "application/json").body(body),
+            None => call,
+        };
+        answers.push(call.send().await);
+    }
+    answers
 }
 
 /// The answer without what differs from request to request.
