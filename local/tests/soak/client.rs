@@ -449,12 +449,17 @@ impl Client {
         assert!(low < version && version <= high, "version {version} of {low}..{high}: {}", answer.body);
         assert!(change.if_match.is_none_or(|wanted| version > wanted), "{change:?}: {version}");
         if change.ends_a_run {
-            let (previous, current) = (&answer.body["previous_status"], &answer.body["current_status"]);
-            assert!(*previous == "running" || *previous == "interrupted", "{}", answer.body);
-            assert_eq!(*current, json!(change.status), "{}", answer.body);
+            Self::assert_ended(change, answer);
         }
         let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
         run.keep(low, high, What::Done(change.clone(), version, record));
+    }
+
+    /// Checks from what to what an override says that it changed the status.
+    fn assert_ended(change: &Change, answer: &Answer) {
+        let (previous, current) = (&answer.body["previous_status"], &answer.body["current_status"]);
+        assert!(*previous == "running" || *previous == "interrupted", "{}", answer.body);
+        assert_eq!(*current, json!(change.status), "{}", answer.body);
     }
 
     /// Checks the answer to the repeat of a change that was applied.
@@ -462,8 +467,7 @@ impl Client {
         assert!(matches!(answer.status, 200 | 204), "a repeat: {} to {change:?}: {}", answer.status, answer.body);
         assert!(answer.replayed, "applied before: {change:?} {}", answer.body);
         if change.ends_a_run {
-            let statuses = (&answer.body["previous_status"], &answer.body["current_status"]);
-            assert_eq!(statuses, (&json!("running"), &json!(change.status)), "{}", answer.body);
+            Self::assert_ended(change, answer);
         }
         let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
         Self::read(run, low, answer, record);
