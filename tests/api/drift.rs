@@ -227,7 +227,9 @@ fn texts(value: &Yaml) -> Vec<String> {
 /// function's own log and traces, and for a stream function reading the table's stream.
 fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let name = pascal_case(function);
-    let Function { kind, properties, .. } = &template::functions(template)[function];
+    let functions = template::functions(template);
+    let declared = functions.get(function).unwrap_or_else(|| panic!("{function} is not in template.yaml"));
+    let Function { kind, properties, .. } = declared;
     assert!(properties["Policies"].is_null(), "{function}: SAM adds policies to its own role, and none to this one");
     assert_eq!(scalar(&properties["Role"]), format!("{name}Role.Arn"), "{function}");
     let role = &template["Resources"][format!("{name}Role")]["Properties"];

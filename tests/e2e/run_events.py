@@ -340,7 +340,7 @@ def by_sam(work: Path, port: int) -> None:
     make_table(port, table)
     front = free_port()
     log = work / "start-api.log"
-    # Containers start when they are needed, not all seven at once.
+    # Containers start when they are needed, not all at once.
     command = [SAM, "local", "start-api", "--port", str(front), "--warm-containers", "LAZY", *options(table)]
     with running(command, log, cwd=ROOT, env=environment) as process:
         wait_for_port(front, process, log)
