@@ -9,6 +9,8 @@ root="$PWD" work="$PWD/target/clients" document="$PWD/openapi/openapi.json"
 
 say() { echo "clients: $*" >&2; }
 
+python3 tools/clients_cover.py
+
 command -v npm >/dev/null || { say "needs Node 20 and npm (Debian packages nodejs and npm)"; exit 1; }
 tools/setup-java.sh
 tools/setup-venv.sh clients
