@@ -5,6 +5,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tools/start-local.sh
 root="$PWD" work="$PWD/target/clients" document="$PWD/openapi/openapi.json"
 
 say() { echo "clients: $*" >&2; }
@@ -56,21 +57,8 @@ echo "ok mypy: --strict"
 echo "ok tsc: strict"
 node "$work/typescript/postman.cjs" "$document"
 
-export RATCHET_KEY=clients-key RATCHET_URL=
-touch "$work/local.out"
-# Without what would send it to another DynamoDB or table.
-env --unset=AWS_ENDPOINT_URL_DYNAMODB --unset=AWS_ENDPOINT_URL --unset=RATCHET_TABLE \
-  "${CARGO_TARGET_DIR:-target}/debug/local" --port 0 --api-key "$RATCHET_KEY=clients" \
-  >"$work/local.out" 2>"$work/logs/local.log" &
-server=$!
-trap 'kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true' EXIT
-for _ in $(seq 100); do
-  RATCHET_URL="$(sed -n 's/^Ratchet listens on \([^ ]*\) .*/\1/p' "$work/local.out")"
-  [[ -z $RATCHET_URL ]] || break
-  kill -0 "$server" 2>/dev/null || { cat "$work/logs/local.log" >&2; exit 1; }
-  sleep 0.1
-done
-[[ -n $RATCHET_URL ]] || { say "local does not start"; exit 1; }
+export RATCHET_KEY=clients-key
+start_local "$work" clients
 
 status=0
 for driver in tests/clients/python/*.py; do

@@ -7,28 +7,16 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tools/start-local.sh
 root="$PWD"
 examples="${1:-100}" seed="${2:-$RANDOM$RANDOM}"
 
 tools/setup-venv.sh schemathesis
 cargo build --quiet --locked --package local
 work="$root/target/schemathesis"
-rm -rf "$work" && mkdir -p "$work" && touch "$work/local.out"
+rm -rf "$work" && mkdir -p "$work"
 export RATCHET_KEY=schemathesis-key RATCHET_SUMMARY="$work/summary"
-
-# Without what would send it to another DynamoDB or table.
-env --unset=AWS_ENDPOINT_URL_DYNAMODB --unset=AWS_ENDPOINT_URL --unset=RATCHET_TABLE target/debug/local --port 0 \
-  --api-key "$RATCHET_KEY=lab" >"$work/local.out" 2>"$work/local.log" &
-server=$!
-trap 'kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true' EXIT
-for _ in $(seq 100); do
-  RATCHET_URL="$(sed -n 's/^Ratchet listens on \([^ ]*\) .*/\1/p' "$work/local.out")"
-  [[ -z $RATCHET_URL ]] || break
-  kill -0 "$server" 2>/dev/null || { cat "$work/local.log" >&2; exit 1; }
-  sleep 0.1
-done
-[[ -n $RATCHET_URL ]] || { echo "schemathesis: local does not start" >&2; exit 1; }
-export RATCHET_URL
+start_local "$work" lab
 
 echo "schemathesis: seed $seed, $examples examples per operation and phase"
 status=0
