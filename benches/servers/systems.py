@@ -42,6 +42,26 @@ def step(name: str, method: str, path: str, codes: str, must: str = "", body: st
     return "\t".join([kind, name, method, path, codes, must, body])
 
 
+def plan_of_patches(create: str, one: str, newest: str) -> list[str]:
+    """The plan of a server whose runs are changed by PATCHes of their fields at `one`, with its steps that create and list."""
+    running = '{"status":"running"}'
+    return [
+        'id\t"id":"',
+        create,
+        step("running", "PATCH", one, "200", "", running),
+        *[step("update", "PATCH", one, "200", "", '{"tokens_used":{k}}')] * 5,
+        step("complete", "PATCH", one, "200", "completed", '{"status":"completed","final_output":{"rows":1200}}'),
+        step("get", "GET", one, "200", "1200"),
+        newest,
+        *(
+            step(status, "PATCH", one, "200", "", f'{{"status":"{status}","final_output":{{"by":{{thread}}}}}}', "extra")
+            for status in TERMINAL
+        ),
+        step("plain", "PATCH", one, "200", "", '{"status":"completed"}', "extra"),
+        step("late", "PATCH", one, "200", "", running, "extra"),
+    ]
+
+
 class Server:
     """One server with a store of its own. Subclasses say how it is started, asked and read."""
 
@@ -241,24 +261,11 @@ class Ratchet(Server):
 
     def plan(self) -> list[str]:
         all, one = "/api/v1/flows/executions", "/api/v1/flows/executions/{id}"
-        create = '{"flow_id":"bench","trigger_type":"api","variables":{"limit":1}}'
-        running = '{"status":"running"}'
-        return [
-            *(f"header\t{name}: {value}" for name, value in self.headers.items()),
-            'id\t"id":"',
-            step("create", "POST", "/api/v1/flows/execute", "200,201,202", "pending", create),
-            step("running", "PATCH", one, "200", "", running),
-            *[step("update", "PATCH", one, "200", "", '{"tokens_used":{k}}')] * 5,
-            step("complete", "PATCH", one, "200", "completed", '{"status":"completed","final_output":{"rows":1200}}'),
-            step("get", "GET", one, "200", "1200"),
-            step("list", "GET", f"{all}?page_size=20", "200", "executions"),
-            *(
-                step(status, "PATCH", one, "200", "", f'{{"status":"{status}","final_output":{{"by":{{thread}}}}}}', "extra")
-                for status in TERMINAL
-            ),
-            step("plain", "PATCH", one, "200", "", '{"status":"completed"}', "extra"),
-            step("late", "PATCH", one, "200", "", running, "extra"),
-        ]
+        new = '{"flow_id":"bench","trigger_type":"api","variables":{"limit":1}}'
+        create = step("create", "POST", "/api/v1/flows/execute", "200,201,202", "pending", new)
+        newest = step("list", "GET", f"{all}?page_size=20", "200", "executions")
+        headers = [f"header\t{name}: {value}" for name, value in self.headers.items()]
+        return [*headers, *plan_of_patches(create, one, newest)]
 
     def path(self, run: str) -> str:
         return f"/api/v1/flows/executions/{run}"
@@ -292,22 +299,8 @@ class Hand(Server):
         return [self.bin("uvicorn"), "hand:app", *where]
 
     def plan(self) -> list[str]:
-        one, running = "/runs/{id}", '{"status":"running"}'
-        return [
-            'id\t"id":"',
-            step("create", "POST", "/runs", "201", "pending", '{"flow_id":"bench","variables":{"limit":1}}'),
-            step("running", "PATCH", one, "200", "", running),
-            *[step("update", "PATCH", one, "200", "", '{"tokens_used":{k}}')] * 5,
-            step("complete", "PATCH", one, "200", "completed", '{"status":"completed","final_output":{"rows":1200}}'),
-            step("get", "GET", one, "200", "1200"),
-            step("list", "GET", "/runs?limit=20", "200"),
-            *(
-                step(status, "PATCH", one, "200", "", f'{{"status":"{status}","final_output":{{"by":{{thread}}}}}}', "extra")
-                for status in TERMINAL
-            ),
-            step("plain", "PATCH", one, "200", "", '{"status":"completed"}', "extra"),
-            step("late", "PATCH", one, "200", "", running, "extra"),
-        ]
+        create = step("create", "POST", "/runs", "201", "pending", '{"flow_id":"bench","variables":{"limit":1}}')
+        return plan_of_patches(create, "/runs/{id}", step("list", "GET", "/runs?limit=20", "200"))
 
     def path(self, run: str) -> str:
         return f"/runs/{run}"
