@@ -219,6 +219,7 @@ fn check_change(operation: Operation, change: &Change) {
     let FieldUpdates {
         completed_at,
         duration_ms,
+        timeout_seconds,
         final_output,
         error_message,
         error_details,
@@ -232,6 +233,8 @@ fn check_change(operation: Operation, change: &Change) {
     for count in [duration_ms, tokens_used, tool_calls_count].into_iter().flatten() {
         assert!((0..=MAX_INTEGER).contains(count), "{count}");
     }
+    assert!(change.attempt.is_none_or(|attempt| (0..=MAX_INTEGER).contains(&attempt)), "{:?}", change.attempt);
+    assert!(timeout_seconds.is_none_or(|seconds| (1..=MAX_TIMEOUT_SECONDS).contains(&seconds)), "{timeout_seconds:?}");
     assert!(retry_count.is_none_or(|count| (0..=MAX_RETRIES).contains(&count)), "{retry_count:?}");
     assert!(error_message.as_ref().is_none_or(|text| text.chars().count() <= MAX_ERROR_MESSAGE));
     for object in [final_output, error_details, performance_metrics, metadata].into_iter().flatten() {
@@ -242,6 +245,7 @@ fn check_change(operation: Operation, change: &Change) {
         assert!(number.is_finite() && number >= 0.0, "{cost:?}");
     }
     if operation != Operation::Update {
+        assert_eq!(change.attempt, None);
         let transition = change.transition.expect("a status is required");
         assert!(update_targets(transition.to().as_str()), "{transition:?}");
         return;
@@ -252,6 +256,8 @@ fn check_change(operation: Operation, change: &Change) {
     put("completed_at", completed_at.map(|time| time.to_string().into()));
     put("duration_ms", duration_ms.map(Value::from));
     put("error_message", error_message.clone().map(Value::from));
+    put("timeout_seconds", timeout_seconds.map(Value::from));
+    put("attempt", change.attempt.map(Value::from));
     put("retry_count", retry_count.map(Value::from));
     put("tokens_used", tokens_used.map(Value::from));
     put("tool_calls_count", tool_calls_count.map(Value::from));
@@ -261,6 +267,7 @@ fn check_change(operation: Operation, change: &Change) {
     let numbers = |change: &Change| {
         let fields = &change.fields;
         let counts = (fields.duration_ms, fields.retry_count, fields.tokens_used, fields.tool_calls_count);
+        let counts = (counts, fields.timeout_seconds, change.attempt);
         let to = change.transition.map(|transition| (transition.to(), transition.allowed_sources()));
         (to, fields.completed_at, fields.error_message.clone(), counts)
     };

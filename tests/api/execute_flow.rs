@@ -36,6 +36,8 @@ async fn the_smallest_request_creates_a_pending_execution_with_every_default() {
             "variables": {},
             "priority": "normal",
             "status": "pending",
+            "version": 1,
+            "attempt": 0,
             "started_at": created_at,
             "completed_at": null,
             "duration_ms": null,

@@ -29,7 +29,7 @@ async fn it_says_who_changed_what_when_and_why() {
     let answer = api.get(&list).await;
     assert_eq!(api.watch.requests(), ["GetItem"]);
     let at = |answer: &tests::Answer| answer.assert_status(200).body["updated_at"].clone();
-    let entry = |from: &str, to: &str, at: Value, by: &str, reason: Value, version: i64| json!({ "from": from, "to": to, "at": at, "by": by, "reason": reason, "version": version });
+    let entry = |from: &str, to: &str, at: Value, by: &str, reason: Value, version: i64| json!({ "from": from, "to": to, "at": at, "by": by, "reason": reason, "attempt": 1, "version": version });
     assert_eq!(
         answer.body["transitions"],
         json!([

@@ -1,6 +1,7 @@
 //! The tests of the API, over HTTP. One file per route, and one per promise that holds for all of them.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+mod attempts;
 mod bad_input;
 mod canaries;
 mod capacity;

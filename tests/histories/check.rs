@@ -155,7 +155,16 @@ impl History {
             if !["completed", "failed", "cancelled", "timeout"].iter().any(|status| record["status"] == *status) {
                 continue;
             }
-            let frozen = ["status", "started_at", "completed_at", "duration_ms", "final_output", "error_message"];
+            let frozen = [
+                "status",
+                "attempt",
+                "timeout_seconds",
+                "started_at",
+                "completed_at",
+                "duration_ms",
+                "final_output",
+                "error_message",
+            ];
             let frozen: Vec<&Value> =
                 frozen.iter().chain(&["error_details", "retry_count"]).map(|name| &record[*name]).collect();
             let known = result.get_or_insert_with(|| frozen.clone());
@@ -189,7 +198,9 @@ impl Operation {
     fn acts(&self) -> bool {
         match *self.request {
             Request::Create => true,
-            Request::Change(_) => matches!(*self.answer, Answer::Changed { replayed: false, .. }),
+            Request::Change(_) => {
+                matches!(*self.answer, Answer::Changed { replayed: false, .. } | Answer::Superseded { .. })
+            }
             Request::Read | Request::Log | Request::End => false,
         }
     }

@@ -23,8 +23,8 @@ const FIELDS: [(&str, &str); 7] = [
 ];
 
 /// The fields that a terminal status freezes, in the order in which a refusal names them.
-const FROZEN: [&str; 6] =
-    ["completed_at", "duration_ms", "final_output", "error_message", "error_details", "retry_count"];
+const FROZEN: [&str; 7] =
+    ["completed_at", "duration_ms", "timeout_seconds", "final_output", "error_message", "error_details", "retry_count"];
 
 /// The operation of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +93,10 @@ pub struct Record {
     pub status: Status,
     /// The version in its `ETag`.
     pub version: i64,
+    /// How often it was claimed.
+    pub attempt: i64,
+    /// `timeout_seconds`
+    pub timeout: i64,
     /// How often it was retried.
     pub retry_count: i64,
     /// How often it may be retried.
@@ -114,7 +118,9 @@ impl Record {
         };
         Some(Self {
             status: Status::parse(body["status"].as_str()?)?,
-            version,
+            version: body["version"].as_i64().filter(|shown| *shown == version)?,
+            attempt: body["attempt"].as_i64()?,
+            timeout: body["timeout_seconds"].as_i64()?,
             retry_count: body["retry_count"].as_i64()?,
             max_retries: body["max_retries"].as_i64()?,
             completed_at: ended("completed_at"),
@@ -124,9 +130,10 @@ impl Record {
     }
 
     fn looks_like(&self, seen: &Self) -> bool {
-        let Self { status, version, retry_count, max_retries, completed_at, duration_ms, fields } = self;
-        (status, version, retry_count, max_retries, fields)
-            == (&seen.status, &seen.version, &seen.retry_count, &seen.max_retries, &seen.fields)
+        let Self { status, version, attempt, timeout, retry_count, max_retries, completed_at, duration_ms, fields } =
+            self;
+        (status, version, attempt, timeout) == (&seen.status, &seen.version, &seen.attempt, &seen.timeout)
+            && (retry_count, max_retries, fields) == (&seen.retry_count, &seen.max_retries, &seen.fields)
             && completed_at.looks_like(&seen.completed_at)
             && duration_ms.looks_like(&seen.duration_ms)
     }
@@ -143,6 +150,8 @@ pub struct Transition {
     pub by: String,
     /// The reason given, as JSON.
     pub reason: String,
+    /// The attempt that it began or belongs to.
+    pub attempt: i64,
     /// The version after it.
     pub version: i64,
 }
@@ -155,6 +164,7 @@ impl Transition {
             to: Status::parse(body["to"].as_str()?)?,
             by: body["by"].as_str()?.to_owned(),
             reason: body["reason"].to_string(),
+            attempt: body["attempt"].as_i64()?,
             version: body["version"].as_i64()?,
         })
     }
@@ -215,6 +225,13 @@ pub enum Answer {
         /// `Idempotency-Replayed: true`
         replayed: bool,
     },
+    /// 409 for a claim that took effect, where another worker has claimed since.
+    Superseded {
+        /// The attempt that it began.
+        begun: i64,
+        /// The present one.
+        current: i64,
+    },
     /// An error that explains why the request is refused.
     Refused {
         /// HTTP's status code.
@@ -237,6 +254,8 @@ pub enum Answer {
 struct Use {
     body: String,
     transition: Option<(Status, Status)>,
+    /// The attempt that it began, if it was a claim.
+    begun: Option<i64>,
 }
 
 /// The execution after some requests.
@@ -256,6 +275,7 @@ pub struct State {
 enum Verdict {
     Apply(Box<State>, Option<(Status, Status)>),
     Replay(Use),
+    Superseded { begun: i64, current: i64 },
     Refuse { status: u16, code: &'static str, naming: Vec<String> },
 }
 
@@ -265,6 +285,8 @@ impl State {
         let record = Record {
             status: Status::Pending,
             version: 1,
+            attempt: 0,
+            timeout: 300,
             retry_count: 0,
             max_retries,
             completed_at: Ended::Not,
@@ -279,10 +301,10 @@ impl State {
         let body = change.body.to_string();
         let key = change.key.clone().map(|key| (change.route, key));
         if let Some(used) = key.as_ref().and_then(|key| self.keys.get(key)) {
-            return Some(if used.body == body {
-                Verdict::Replay(used.clone())
-            } else {
-                refuse(422, "IDEMPOTENCY_KEY_REUSED", [])
+            return Some(match used.begun {
+                _ if used.body != body => refuse(422, "IDEMPOTENCY_KEY_REUSED", []),
+                Some(begun) if begun != record.attempt => Verdict::Superseded { begun, current: record.attempt },
+                _ => Verdict::Replay(used.clone()),
             });
         }
         if let Some(refusal) = refusal(record, change) {
@@ -290,9 +312,10 @@ impl State {
         }
         let mut next = self.clone();
         let (record, transition) = next.apply(change)?;
+        let begun = transition.filter(|(_, to)| *to == Status::Running).map(|_| record.attempt);
         next.record = Some(record);
         if let Some(key) = key {
-            next.keys.insert(key, Use { body, transition });
+            next.keys.insert(key, Use { body, transition, begun });
         }
         Some(Verdict::Apply(Box::new(next), transition))
     }
@@ -301,7 +324,8 @@ impl State {
     fn apply(&mut self, change: &Change) -> Option<(Record, Option<(Status, Status)>)> {
         let mut record = self.record.clone()?;
         let sent = sent(change);
-        if sent.as_object()?.values().all(Value::is_null) {
+        // To speak for an attempt is a condition, and changes nothing by itself.
+        if sent.as_object()?.iter().all(|(name, value)| value.is_null() || name == "attempt") {
             return Some((record, None));
         }
         record.version += 1;
@@ -311,6 +335,8 @@ impl State {
             }
         }
         let to = sent["status"].as_str().and_then(Status::parse);
+        record.attempt += i64::from(to == Some(Status::Running));
+        record.timeout = sent["timeout_seconds"].as_i64().unwrap_or(record.timeout);
         match sent["retry_count"].as_i64() {
             Some(count) => record.retry_count = count,
             None if to == Some(Status::Retrying) => record.retry_count += 1,
@@ -339,7 +365,8 @@ impl State {
         let Some(to) = to else { return Some((record, None)) };
         let from = std::mem::replace(&mut record.status, to);
         let reason = sent["error_message"].to_string();
-        self.log.push(Transition { from, to, by: change.by.to_owned(), reason, version: record.version });
+        let (attempt, version) = (record.attempt, record.version);
+        self.log.push(Transition { from, to, by: change.by.to_owned(), reason, attempt, version });
         Some((record, Some((from, to))))
     }
 
@@ -365,6 +392,7 @@ impl State {
                 match self.judge(change)? {
                     Verdict::Apply(next, transition) => (changed(&next, transition, false)?, *next),
                     Verdict::Replay(used) => (changed(self, used.transition, true)?, self.clone()),
+                    Verdict::Superseded { begun, current } => (Answer::Superseded { begun, current }, self.clone()),
                     Verdict::Refuse { status, code, naming } => {
                         let detail = naming.join(" ");
                         (Answer::Refused { status, code: code.to_owned(), detail }, self.clone())
@@ -398,6 +426,9 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
         return Some(refuse(412, "PRECONDITION_FAILED", [format!("\"{version}\"")]));
     }
     let sent = sent(change);
+    if sent["attempt"].as_i64().is_some_and(|attempt| attempt != record.attempt) {
+        return Some(refuse(409, "ATTEMPT_SUPERSEDED", [format!("attempt {}", record.attempt)]));
+    }
     let to = sent["status"].as_str().and_then(Status::parse);
     if let Some(to) = to {
         let allowed = to.allowed_sources().contains(status)
@@ -418,9 +449,14 @@ fn refusal(record: &Record, change: &Change) -> Option<Verdict> {
         }
     }
     let min = retry_count + i64::from(to == Some(Status::Retrying));
-    sent["retry_count"].as_i64().filter(|count| *count < min || count > max_retries).map(|count| {
+    let wrong_count = sent["retry_count"].as_i64().filter(|count| *count < min || count > max_retries);
+    if let Some(count) = wrong_count {
         let bounds = format!("at least {min} and at most {max_retries} ");
-        refuse(400, "INVALID_RETRY_COUNT", [format!("cannot become {count}: "), bounds])
+        return Some(refuse(400, "INVALID_RETRY_COUNT", [format!("cannot become {count}: "), bounds]));
+    }
+    sent["timeout_seconds"].as_i64().filter(|timeout| *timeout < record.timeout).map(|timeout| {
+        let bound = format!("is {} now", record.timeout);
+        refuse(400, "INVALID_TIMEOUT", [format!("cannot become {timeout}: "), bound])
     })
 }
 
@@ -455,6 +491,14 @@ impl Look {
                 Verdict::Replay(used) => view.has_statuses_of(used.transition) && view.shows(record),
                 _ => false,
             },
+            // Its own effect, or that of an earlier request with its key, is a step before this.
+            (Request::Change(change), Answer::Superseded { begun, current }) => {
+                let own = match &change.key {
+                    Some(key) => state.keys.get(&(change.route, key.clone())).and_then(|used| used.begun),
+                    None => Some(*begun),
+                };
+                own == Some(*begun) && begun < current && record.attempt == *current
+            }
             (Request::Change(change), Answer::Refused { status, code, detail }) => match state.judge(change)? {
                 Verdict::Refuse { status: expected, code: name, naming } => {
                     *status == expected && code == name && naming.iter().all(|part| detail.contains(part.as_str()))
@@ -504,6 +548,13 @@ impl Step {
                 let new = State::new(seen.max_retries);
                 new.record.as_ref()?.looks_like(seen).then_some(new)?
             }
+            (Request::Change(change), Answer::Superseded { begun, .. }) => match state.judge(change)? {
+                Verdict::Apply(next, Some((_, Status::Running))) if next.record.as_ref()?.attempt == *begun => *next,
+                // Applied before, by an earlier request with its key.
+                Verdict::Replay(used) if used.begun == Some(*begun) => state.clone(),
+                Verdict::Superseded { begun: other, .. } if other == *begun => state.clone(),
+                _ => return None,
+            },
             (Request::End, _) => State { ended: true, ..state.clone() },
             (Request::Change(change), Answer::Changed { view, replayed: false }) => match state.judge(change)? {
                 Verdict::Apply(next, transition) if view.has_statuses_of(transition) => *next,

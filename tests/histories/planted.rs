@@ -253,6 +253,80 @@ fn a_retry_more_than_there_are_is_rejected() {
 }
 
 #[test]
+fn a_write_for_another_attempt_that_is_accepted_is_rejected() {
+    for (attempt, allowed) in [(1, true), (0, false), (2, false)] {
+        let mut script = Script::running();
+        let mut record = script.now();
+        (record.status, record.version) = (Status::Interrupted, 3);
+        let answer = Answer::Changed { view: View::Record(record), replayed: false };
+        script.record(Request::Change(change(json!({ "status": "interrupted", "attempt": attempt }))), answer);
+        if allowed { script.allowed() } else { script.rejected() }
+    }
+}
+
+#[test]
+fn a_claim_that_does_not_begin_an_attempt_is_rejected() {
+    for (attempt, allowed) in [(2, true), (1, false)] {
+        let mut script = Script::running();
+        script.perform(change(json!({ "status": "interrupted" })));
+        let mut record = script.now();
+        (record.status, record.version, record.attempt) = (Status::Running, 4, attempt);
+        let answer = Answer::Changed { view: View::Record(record), replayed: false };
+        script.record(Request::Change(change(json!({ "status": "running" }))), answer);
+        if allowed { script.allowed() } else { script.rejected() }
+    }
+}
+
+#[test]
+fn a_repeated_claim_that_is_shown_anothers_attempt_is_rejected() {
+    let claim = keyed(json!({ "status": "running" }));
+    let mut script = Script::running();
+    script.perform(change(json!({ "status": "interrupted" })));
+    script.perform(claim.clone());
+    script.perform(change(json!({ "status": "interrupted" })));
+    script.perform(claim.clone());
+    script.allowed();
+    script.perform(change(json!({ "status": "running" })));
+    let record = script.now();
+    // Another worker has claimed since, and the repeat learns it...
+    let superseded = script.perform(claim.clone());
+    assert_eq!(superseded, Answer::Superseded { begun: 2, current: 3 });
+    script.look();
+    script.allowed();
+    // ...and must not be shown the other's attempt as its own.
+    script.record(Request::Change(claim), Answer::Changed { view: View::Record(record), replayed: true });
+    script.rejected();
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_may_learn_that_it_was_superseded() {
+    for (begun, allowed) in [(2, true), (1, false)] {
+        let mut script = Script::running();
+        script.perform(change(json!({ "status": "interrupted" })));
+        let claim = Request::Change(change(json!({ "status": "running" })));
+        let ours = script.out(claim.clone());
+        script.due(&claim);
+        script.perform(change(json!({ "status": "interrupted" })));
+        script.perform(change(json!({ "status": "running" })));
+        script.back(ours, Answer::Superseded { begun, current: 3 });
+        script.look();
+        if allowed { script.allowed() } else { script.rejected() }
+    }
+}
+
+#[test]
+fn a_timeout_that_falls_is_rejected() {
+    for (timeout, allowed) in [(301, true), (299, false)] {
+        let mut script = Script::running();
+        let mut record = script.now();
+        (record.timeout, record.version) = (timeout, 3);
+        let answer = Answer::Changed { view: View::Record(record), replayed: false };
+        script.record(Request::Change(change(json!({ "timeout_seconds": timeout }))), answer);
+        if allowed { script.allowed() } else { script.rejected() }
+    }
+}
+
+#[test]
 fn a_write_after_the_end_that_changes_the_result_is_rejected() {
     for (field, allowed) in [("tokens_used", true), ("final_output", false)] {
         let mut script = Script::running();
@@ -296,7 +370,7 @@ fn a_log_that_names_another_writer_is_rejected() {
     for (by, allowed) in [("local-1", true), ("local-5", false)] {
         let mut script = Script::running();
         let (from, to) = (Status::Pending, Status::Running);
-        let entry = Transition { from, to, by: by.to_owned(), reason: "null".to_owned(), version: 2 };
+        let entry = Transition { from, to, by: by.to_owned(), reason: "null".to_owned(), attempt: 1, version: 2 };
         script.record(Request::Log, Answer::Log(vec![entry]));
         if allowed { script.allowed() } else { script.rejected() }
     }

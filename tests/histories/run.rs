@@ -215,7 +215,8 @@ fn read(request: &Request, answer: &tests::Answer) -> Answer {
         },
         (503, _) if body["error_code"] == "STORE_UNAVAILABLE" => Some(Answer::Unavailable),
         (503, Request::Change(_)) if body["error_code"] == "OUTCOME_UNKNOWN" => Some(Answer::Unknown),
-        (code @ (400 | 412 | 422), Request::Change(_)) => {
+        (409, Request::Change(_)) if superseded(body).is_some() => superseded(body),
+        (code @ (400 | 409 | 412 | 422), Request::Change(_)) => {
             match (body["error_code"].as_str(), body["detail"].as_str()) {
                 (Some(name), Some(detail)) => {
                     Some(Answer::Refused { status: code, code: name.to_owned(), detail: detail.to_owned() })
@@ -226,4 +227,13 @@ fn read(request: &Request, answer: &tests::Answer) -> Answer {
         _ => None,
     };
     understood.unwrap_or_else(|| Answer::Wrong(format!("{} {:?} {}", answer.status, answer.headers, answer.text)))
+}
+
+/// Reads the refusal of a claim that took effect and was superseded.
+fn superseded(body: &Value) -> Option<Answer> {
+    let detail = body["detail"].as_str().filter(|_| body["error_code"] == "ATTEMPT_SUPERSEDED")?;
+    let rest = detail.strip_prefix("This claim took effect and began attempt ")?;
+    let (begun, rest) = rest.split_once(", which is over: attempt ")?;
+    let (current, _) = rest.split_once(" is the present one")?;
+    Some(Answer::Superseded { begun: begun.parse().ok()?, current: current.parse().ok()? })
 }

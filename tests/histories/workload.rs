@@ -165,10 +165,13 @@ fn body(numbers: &mut Random, route: Route) -> Value {
         ]);
         put("status", json!(status));
     }
+    if numbers.chance(120) {
+        put("attempt", json!(numbers.below(4)));
+    }
     // A change of status has a field in half the cases, a change of fields one or two; a few have none.
     let fields = if change_status { numbers.below(2) } else { numbers.weighted(&[(0, 1), (1, 8), (2, 5)]) };
     for _ in 0..fields {
-        match numbers.below(12) {
+        match numbers.below(13) {
             0..=1 => put("metadata", json!({ "n": n })),
             2 => put("performance_metrics", json!({ "n": n })),
             3..=4 => put("tokens_used", json!(n)),
@@ -177,6 +180,7 @@ fn body(numbers: &mut Random, route: Route) -> Value {
             8 => put("error_message", json!(format!("message {n}"))),
             9 => put("error_details", json!({ "n": n })),
             10 => put("retry_count", json!(numbers.below(4))),
+            11 => put("timeout_seconds", json!(299 + numbers.below(4))),
             _ if numbers.chance(500) => put("duration_ms", json!(n)),
             _ => put("completed_at", json!(format!("2026-01-01T00:00:00.{:03}Z", n % 1_000))),
         };

@@ -11,6 +11,8 @@ pub struct Design {
     pub log: bool,
     /// Whether the rules are evaluated on a read at the start of the request, and the write is then unconditional.
     pub reads_first: bool,
+    /// Whether the repeat of a claim is answered as the success that it was, whoever has claimed since.
+    pub shows_others_attempts: bool,
     /// If a write is fenced after one of a later bucket: the ring that decides it, and its ticks.
     fence: Option<(BucketRing, Ticks)>,
     map_use: Vec<MapUse>,
@@ -73,24 +75,41 @@ impl Design {
                 }
             })
             .collect();
-        Self { log: true, reads_first: false, fence: ring.is_fenced().then_some((ring, ticks)), map_use }
+        Self {
+            log: true,
+            reads_first: false,
+            shows_others_attempts: false,
+            fence: ring.is_fenced().then_some((ring, ticks)),
+            map_use,
+        }
     }
 
     /// One attribute with the token of the last write.
     pub fn last_write(ticks: Ticks) -> Self {
         let attribute = MapUse { checked: vec![0], current: Some(0), cleared: Some(0) };
-        Self { log: false, reads_first: false, fence: None, map_use: vec![attribute; usize::from(ticks.last) + 1] }
+        Self {
+            log: false,
+            reads_first: false,
+            shows_others_attempts: false,
+            fence: None,
+            map_use: vec![attribute; usize::from(ticks.last) + 1],
+        }
     }
 
     /// No token at all.
     pub fn no_token(ticks: Ticks) -> Self {
         let map_use = vec![MapUse::default(); usize::from(ticks.last) + 1];
-        Self { log: false, reads_first: false, fence: None, map_use }
+        Self { log: false, reads_first: false, shows_others_attempts: false, fence: None, map_use }
     }
 
     /// The service's tokens, but the rules are evaluated on a read before the write.
     pub fn read_then_write(ring: BucketRing, ticks: Ticks) -> Self {
         Self { reads_first: true, ..Self::ours(ring, ticks) }
+    }
+
+    /// The service's tokens, but every repeat is answered as the success that it was.
+    pub fn showing_others_attempts(ring: BucketRing, ticks: Ticks) -> Self {
+        Self { shows_others_attempts: true, ..Self::ours(ring, ticks) }
     }
 
     /// The service's maps for writes without a key, and no fence.
@@ -106,7 +125,13 @@ impl Design {
             let [last, current, next] = [now + 2, now, now + 1].map(|bucket| bucket % 3);
             MapUse { checked: vec![last, current], current: Some(current), cleared: Some(next) }
         };
-        Self { log: true, reads_first: false, fence: None, map_use: (0..=ticks.last).map(map_use).collect() }
+        Self {
+            log: true,
+            reads_first: false,
+            shows_others_attempts: false,
+            fence: None,
+            map_use: (0..=ticks.last).map(map_use).collect(),
+        }
     }
 
     /// The service's four maps, without a check of the last bucket's.
@@ -124,7 +149,13 @@ impl Design {
             let map = |ahead: &usize| (ticks.bucket(reading) + ahead) % 4;
             MapUse { checked: checked.iter().map(map).collect(), current: Some(map(&0)), cleared: Some(map(&2)) }
         };
-        Self { log: true, reads_first: false, fence: None, map_use: (0..=ticks.last).map(map_use).collect() }
+        Self {
+            log: true,
+            reads_first: false,
+            shows_others_attempts: false,
+            fence: None,
+            map_use: (0..=ticks.last).map(map_use).collect(),
+        }
     }
 
     /// Whether a write of fields with this reading is fenced by one of bucket `fence`.

@@ -3,9 +3,10 @@
 use ratchet_store::dedup::UNKEYED;
 
 use crate::design::{Design, Ticks};
-use crate::protocol::{Bounds, NEVER_OVERWRITTEN, NEVER_REFUSED, NEVER_TWICE, ONE_WINS, TABLE, TERMINAL};
+use crate::protocol::{Bounds, NEVER_OVERWRITTEN, NEVER_REFUSED, NEVER_TWICE, ONE_WINS, OWN_ATTEMPT, TABLE, TERMINAL};
 use crate::slices::{
-    KEYED_TICKS, UNKEYED_TICKS, counterexample, repeated_fields, small_race, two_late_attempts, two_late_keyed_attempts,
+    KEYED_TICKS, UNKEYED_TICKS, counterexample, repeated_claims, repeated_fields, small_race, two_late_attempts,
+    two_late_keyed_attempts,
 };
 
 const STILL: Ticks = Ticks { per_bucket: 1, last: 0 };
@@ -63,4 +64,10 @@ fn read_then_write_lets_two_writers_win_and_changes_results() {
     for property in [TABLE, ONE_WINS, TERMINAL] {
         counterexample(&bounds, property);
     }
+}
+
+#[test]
+fn the_repeat_of_a_claim_answered_as_any_other_shows_anothers_attempt_as_ones_own() {
+    let bounds = Bounds { design: Design::showing_others_attempts(UNKEYED, STILL), ..repeated_claims() };
+    counterexample(&bounds, OWN_ATTEMPT);
 }

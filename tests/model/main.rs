@@ -35,7 +35,7 @@ mod protocol;
 mod slices;
 mod world;
 
-use crate::slices::{exhaust, fenced, late_attempts, races, repeated_fields, repeats, reused_keys};
+use crate::slices::{exhaust, fenced, late_attempts, races, repeated_claims, repeated_fields, repeats, reused_keys};
 
 #[test]
 fn every_change_raced_by_every_other_keeps_the_guarantees() {
@@ -45,6 +45,11 @@ fn every_change_raced_by_every_other_keeps_the_guarantees() {
 #[test]
 fn repeats_with_a_key_keep_the_guarantees_whatever_comes_in_between() {
     exhaust(repeats());
+}
+
+#[test]
+fn repeats_of_claims_keep_the_guarantees_whoever_claims_in_between() {
+    exhaust(repeated_claims());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use ratchet_model::json::JsonText;
 use ratchet_model::status::Status;
 use ratchet_store::change::MAX_ATTEMPTS;
 use ratchet_store::dedup::{Duplicate, Fenced, WriteToken};
-use ratchet_store::rules::{Decision, Rule, decide};
+use ratchet_store::rules::{Decision, Rule, decide, superseded};
 use stateright::{Model, Property};
 
 use crate::design::Design;
@@ -92,6 +92,8 @@ pub enum Event {
     Replayed,
     /// The same, with the token in another bucket's map.
     ReplayedAcross,
+    /// The repeat of a claim is told that another worker has claimed since.
+    Superseded,
     /// A key is refused for another body.
     KeyReused,
     /// Nothing was written.
@@ -160,6 +162,7 @@ pub struct Protocol {
 enum Outcome {
     Applied,
     Found { duplicate: Duplicate, across: bool },
+    Superseded,
     Refused(Error),
     Fenced(Fenced),
 }
@@ -253,15 +256,19 @@ impl Protocol {
                 return Outcome::Found { duplicate, across: Some(*map) != map_use.current };
             }
         }
-        let log = world.record.log.iter().map(|entry| &entry.by);
+        let log = world.record.log.iter();
         if self.bounds.design.log
-            && let Some(duplicate) = log.into_iter().find_map(entry)
+            && let Some((duplicate, found)) = log.into_iter().find_map(|found| Some((entry(&found.by)?, found)))
         {
+            let superseded = superseded(&change(sent.body), Some(found.attempt), &world.record.basis().into());
+            if duplicate != Duplicate::KeyReused && superseded.is_some() && !self.bounds.design.shows_others_attempts {
+                return Outcome::Superseded;
+            }
             return Outcome::Found { duplicate, across: false };
         }
         let basis = sent.read.unwrap_or_else(|| world.record.basis());
         let (_, rules) = self.rules.iter().find(|(body, _)| *body == sent.body).expect("rules of each body");
-        let to_log = self.bounds.design.log && matches!(sent.body, Body::To(_));
+        let to_log = self.bounds.design.log && sent.body.to().is_some();
         let fenced = self.bounds.design.fenced(sent.reading, world.record.fence).filter(|_| !to_log);
         match decide(rules, &basis.into(), in_doubt, fenced) {
             Decision::Rejected(error) => return Outcome::Refused(error),
@@ -292,21 +299,31 @@ impl Protocol {
                 world.broken.insert(Broken::KeyAppliedAfterRefusal);
             }
         }
+        if sent.body.attempt().is_some_and(|attempt| attempt != record.attempt) {
+            world.broken.insert(Broken::AppliedInOtherAttempt);
+        }
         let before = (record.status, record.result);
-        let mut to_log = false;
-        match sent.body {
-            Body::To(to) => {
-                record.status = to;
-                record.retry_count += i64::from(to.counts_a_retry());
-                if to.is_terminal() {
-                    record.result = Some(write);
-                }
-                record.log.push(Entry { by: request, to, judged_on });
-                to_log = self.bounds.design.log;
+        let to_log = self.bounds.design.log && sent.body.to().is_some();
+        if let Some(to) = sent.body.to() {
+            record.status = to;
+            record.retry_count += i64::from(to.counts_a_retry());
+            record.attempt += i64::from(to.begins_an_attempt());
+            if to.is_terminal() {
+                record.result = Some(write);
             }
+            record.log.push(Entry { by: request, to, judged_on, attempt: record.attempt });
+        }
+        match sent.body {
+            Body::To(_) | Body::ClaimAfter(_) | Body::CompleteFor(_) => {}
             Body::Result => record.result = Some(write),
             Body::Note | Body::NoteIfVersion(_) => record.note = Some(write),
             Body::RetryCount(count) => record.retry_count = count,
+            Body::Timeout(timeout) => {
+                if timeout < record.timeout {
+                    world.broken.insert(Broken::TimeoutFell);
+                }
+                record.timeout = timeout;
+            }
         }
         if before.0.is_terminal() && before != (record.status, record.result) {
             world.broken.insert(Broken::TerminalChanged);
@@ -336,6 +353,7 @@ impl Protocol {
             Outcome::Found { duplicate: Duplicate::SameRequest, .. } => Answer::DoneBefore,
             Outcome::Found { duplicate: Duplicate::Replay, across: false } => Answer::Replayed,
             Outcome::Found { duplicate: Duplicate::Replay, across: true } => Answer::ReplayedAcross,
+            Outcome::Superseded => Answer::Superseded,
             Outcome::Refused(Error::OutcomeUnknown { .. }) => Answer::Unknown,
             Outcome::Refused(Error::Rejected(refusal)) => {
                 if let Rejection::Transition { current, allowed_sources, .. } = refusal
@@ -354,6 +372,11 @@ impl Protocol {
         }
         if !refused && answer != Answer::Unknown && !applied {
             world.broken.insert(Broken::AnsweredAndNotDone);
+        }
+        let done = !refused && !matches!(answer, Answer::Unknown | Answer::Superseded);
+        let own = world.record.log.iter().find(|entry| Some(entry.by) == by && entry.to.begins_an_attempt());
+        if done && own.is_some_and(|own| own.attempt != world.record.attempt) {
+            world.broken.insert(Broken::OthersAttemptShown);
         }
         answer
     }
@@ -416,7 +439,7 @@ impl Protocol {
                 };
                 let held_back = match self.deliver(world, request, &Sent { reading, ..sent }, true) {
                     Outcome::Applied => return Some(()),
-                    Outcome::Found { .. } => HeldBack::Token,
+                    Outcome::Found { .. } | Outcome::Superseded => HeldBack::Token,
                     Outcome::Fenced(_) => HeldBack::Fence,
                     Outcome::Refused(_) => return None,
                 };
@@ -499,6 +522,9 @@ impl Model for Protocol {
             Property::always(NEVER_TWICE, |_, world: &World| !world.broken.contains(&Broken::AppliedTwice)),
             Property::always(NEVER_OVERWRITTEN, |_, world: &World| !world.broken.contains(&Broken::NewerOverwritten)),
             Property::always(TERMINAL, |_, world: &World| !world.broken.contains(&Broken::TerminalChanged)),
+            Property::always(ONE_ATTEMPT, |_, world: &World| !world.broken.contains(&Broken::AppliedInOtherAttempt)),
+            Property::always(OWN_ATTEMPT, |_, world: &World| !world.broken.contains(&Broken::OthersAttemptShown)),
+            Property::always(TIMEOUT_RISES, |_, world: &World| !world.broken.contains(&Broken::TimeoutFell)),
         ];
         if self.bounds.refusals_bind_keys {
             properties.push(Property::always(REFUSALS_BIND_KEYS, |_, world: &World| {
@@ -524,6 +550,12 @@ pub const NEVER_TWICE: &str = "no write is applied twice";
 pub const NEVER_OVERWRITTEN: &str = "a repeat never overwrites a newer value";
 /// Guarantee 4.
 pub const TERMINAL: &str = "a terminal status and its result never change";
+/// The present attempt.
+pub const ONE_ATTEMPT: &str = "a write for an attempt is applied in that attempt alone";
+/// The present attempt, as a claim's answer shows it.
+pub const OWN_ATTEMPT: &str = "a claim answered as done is the present one";
+/// `timeout_seconds`.
+pub const TIMEOUT_RISES: &str = "a timeout never falls";
 /// What is not guaranteed, see `main.rs`.
 pub const REFUSALS_BIND_KEYS: &str = "after a refused repeat no earlier request with its key is applied";
 
@@ -551,6 +583,9 @@ impl Event {
             Self::ReplayedAcross => Property::sometimes("a repeat finds a token in another bucket", |_, world| {
                 has(world, Answer::ReplayedAcross)
             }),
+            Self::Superseded => {
+                Property::sometimes("a repeated claim learns of another's", |_, world| has(world, Answer::Superseded))
+            }
             Self::KeyReused => {
                 Property::sometimes("a key is refused for another body", |_, world| has(world, Answer::KeyReused))
             }
@@ -614,11 +649,10 @@ fn unknown(model: &Protocol, world: &World, applied: bool) -> bool {
 fn change(body: Body) -> Change {
     let mut fields = FieldUpdates::default();
     let mut options = WriteOptions::default();
-    let mut transition = None;
+    let transition = body.to().map(RequestedTransition::report);
     match body {
-        Body::To(to) => {
-            transition = Some(RequestedTransition::report(to));
-            fields.final_output = to.is_terminal().then(JsonText::empty_object);
+        Body::To(_) | Body::ClaimAfter(_) | Body::CompleteFor(_) => {
+            fields.final_output = body.to().filter(|to| to.is_terminal()).map(|_| JsonText::empty_object());
         }
         Body::Result => fields.final_output = Some(JsonText::empty_object()),
         Body::Note => fields.metadata = Some(JsonText::empty_object()),
@@ -627,8 +661,9 @@ fn change(body: Body) -> Change {
             options.if_match = Some(IfMatch::Versions(vec![version]));
         }
         Body::RetryCount(count) => fields.retry_count = Some(count),
+        Body::Timeout(timeout) => fields.timeout_seconds = Some(timeout),
     }
-    Change { transition, fields, options }
+    Change { transition, fields, attempt: body.attempt(), options }
 }
 
 /// A request's write token, created by the service's own code.

@@ -34,12 +34,14 @@ fn validity(ring: BucketRing, ticks: Ticks) -> u8 {
 
 /// Two requests without a key, each for any change there is, from any state.
 ///
-/// Covers every pair of changes, with If-Match and retry counts, three attempts each, in doubt in every way and late. It
+/// Covers every pair of changes, with If-Match, attempts, retry counts and timeouts, three attempts each, in doubt in every way and late. It
 /// does not cover time, repeats by the caller and third writers.
 pub fn races() -> Bounds {
     let mut bodies: Vec<Body> = Status::ALL.into_iter().map(Body::To).collect();
     // Version 1 is the record's first, version 2 the one after the other request's write.
     bodies.extend([Body::Result, Body::Note, Body::NoteIfVersion(1), Body::NoteIfVersion(2), Body::RetryCount(1)]);
+    bodies.extend([Body::Timeout(1), Body::Timeout(2)]);
+    bodies.extend([0, 1].into_iter().flat_map(|attempt| [Body::ClaimAfter(attempt), Body::CompleteFor(attempt)]));
     Bounds {
         design: Design::ours(UNKEYED, STILL),
         first: Status::ALL.into_iter().flat_map(|status| [(status, 0), (status, 1)]).collect(),
@@ -93,6 +95,33 @@ pub fn repeats() -> Bounds {
             Event::Replayed,
             Event::UnknownApplied,
             Event::UnknownNotApplied,
+            Event::HeldBack,
+        ],
+        ..races()
+    }
+}
+
+/// A worker that repeats its claim with its key, another one that claims meanwhile, and one that takes the execution away
+/// and completes the first attempt late.
+///
+/// Two attempts each, and no time: a transition's token stays in the log.
+pub fn repeated_claims() -> Bounds {
+    let claims = [Body::To(Status::Running), Body::ClaimAfter(0)];
+    Bounds {
+        first: vec![(Status::Pending, 0)],
+        plans: vec![
+            Plan::keyed(&claims, 1),
+            Plan::Repeat { of: 0 },
+            Plan::unkeyed(&[Body::To(Status::Interrupted)]),
+            Plan::unkeyed(&[Body::To(Status::Running), Body::ClaimAfter(1), Body::CompleteFor(1)]),
+        ],
+        attempts: 2,
+        met: vec![
+            Event::Refused,
+            Event::DoneBefore,
+            Event::Replayed,
+            Event::Superseded,
+            Event::UnknownApplied,
             Event::HeldBack,
         ],
         ..races()

@@ -23,6 +23,32 @@ pub enum Body {
     NoteIfVersion(i64),
     /// To set `retry_count`.
     RetryCount(i64),
+    /// To raise `timeout_seconds`, counted in units of no matter what length.
+    Timeout(i64),
+    /// To claim the execution after an attempt.
+    ClaimAfter(i64),
+    /// To complete it, for an attempt.
+    CompleteFor(i64),
+}
+
+impl Body {
+    /// The status that it asks for.
+    pub fn to(self) -> Option<Status> {
+        match self {
+            Self::To(to) => Some(to),
+            Self::ClaimAfter(_) => Some(Status::Running),
+            Self::CompleteFor(_) => Some(Status::Completed),
+            Self::Result | Self::Note | Self::NoteIfVersion(_) | Self::RetryCount(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// The attempt for which it speaks.
+    pub fn attempt(self) -> Option<i64> {
+        match self {
+            Self::ClaimAfter(attempt) | Self::CompleteFor(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
 }
 
 /// The record of the execution.
@@ -34,8 +60,12 @@ pub struct Record {
     pub status: Status,
     /// How often it was written, and 1.
     pub version: i64,
+    /// How often it was claimed.
+    pub attempt: i64,
     /// How often it was retried.
     pub retry_count: i64,
+    /// How long it may take.
+    pub timeout: i64,
     /// The request whose result it has.
     pub result: Option<usize>,
     /// The request whose value is in the field that nothing freezes.
@@ -57,6 +87,8 @@ pub struct Entry {
     pub to: Status,
     /// The version of the record that allowed it.
     pub judged_on: i64,
+    /// The attempt that it began or belongs to.
+    pub attempt: i64,
 }
 
 impl Record {
@@ -66,7 +98,9 @@ impl Record {
             first,
             status: first,
             version: 1,
+            attempt: 0,
             retry_count,
+            timeout: 1,
             result: None,
             note: None,
             log: Vec::new(),
@@ -77,7 +111,13 @@ impl Record {
 
     /// The values that the rules of a write depend on.
     pub fn basis(&self) -> Basis {
-        Basis { status: self.status, version: self.version, retry_count: self.retry_count }
+        Basis {
+            status: self.status,
+            version: self.version,
+            attempt: self.attempt,
+            retry_count: self.retry_count,
+            timeout: self.timeout,
+        }
     }
 }
 
@@ -88,13 +128,24 @@ pub struct Basis {
     pub status: Status,
     /// The version.
     pub version: i64,
+    /// How often it was claimed.
+    pub attempt: i64,
     /// How often it was retried.
     pub retry_count: i64,
+    /// How long it may take.
+    pub timeout: i64,
 }
 
 impl From<Basis> for State {
     fn from(basis: Basis) -> Self {
-        Self { status: basis.status, version: basis.version, retry_count: basis.retry_count, max_retries: MAX_RETRIES }
+        Self {
+            status: basis.status,
+            version: basis.version,
+            attempt: basis.attempt,
+            retry_count: basis.retry_count,
+            max_retries: MAX_RETRIES,
+            timeout_seconds: basis.timeout,
+        }
     }
 }
 
@@ -151,6 +202,8 @@ pub enum Answer {
     Replayed,
     /// The same, and its token was in the map of another bucket than this request's.
     ReplayedAcross,
+    /// Done before, but another worker has claimed the execution since.
+    Superseded,
     /// Refused by the record's state.
     Refused,
     /// The key was used with another body.
@@ -170,6 +223,12 @@ pub enum Broken {
     AppliedAndRefused,
     /// A write was answered as done, and was not.
     AnsweredAndNotDone,
+    /// A claim was answered as done while another worker's attempt was the present one.
+    OthersAttemptShown,
+    /// A write was applied in another attempt than the one for which it speaks.
+    AppliedInOtherAttempt,
+    /// A timeout fell.
+    TimeoutFell,
     /// A write was applied twice.
     AppliedTwice,
     /// A repeat replaced a newer value by its own.

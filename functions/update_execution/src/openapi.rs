@@ -32,6 +32,9 @@ pub struct UpdateExecutionRequest {
     /// Frozen in a terminal status.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     pub duration_ms: Option<i64>,
+    /// How long it may take, in seconds, from the first `running` on. May only rise. Frozen in a terminal status.
+    #[schema(minimum = 1, maximum = 604_800)]
+    pub timeout_seconds: Option<i64>,
     /// The result. Comes back exactly as sent, like every object here; nested at most 100 levels deep. Frozen in a
     /// terminal status.
     pub final_output: Option<Map<String, Value>>,
@@ -57,6 +60,11 @@ pub struct UpdateExecutionRequest {
     pub performance_metrics: Option<Map<String, Value>>,
     /// Whatever the caller wants to find again.
     pub metadata: Option<Map<String, Value>>,
+    /// The attempt for which the writer speaks, as the record had it when the writer claimed the execution. If another one
+    /// is the present one, the answer is 409 `ATTEMPT_SUPERSEDED` and nothing is written. With `"status": "running"`: the
+    /// attempt after which it claims.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
+    pub attempt: Option<i64>,
 }
 
 /// What the caller wants back.
@@ -74,9 +82,11 @@ pub struct PreferHeader {
 /// at that moment, and the other fields are written with it. Of concurrent requests one at a time is applied; the
 /// others learn the status that beat them. Without `status`, the fields alone.
 ///
-/// Once the status is terminal, `final_output`, `error_message`, `error_details`, `completed_at`, `duration_ms` and
-/// `retry_count` are frozen: the first result wins. The other fields may still be corrected. `{}` changes nothing and
-/// returns the record. With an Idempotency-Key, a repeat is answered with the record as it now stands.
+/// Once the status is terminal, `final_output`, `error_message`, `error_details`, `completed_at`, `duration_ms`,
+/// `retry_count` and `timeout_seconds` are frozen: the first result wins. The other fields may still be corrected. `{}` changes nothing and
+/// returns the record. With an Idempotency-Key, a repeat is answered with the record as it now stands. One repeat is not:
+/// that of a claim (`running`) after another worker's claim is answered with 409 `ATTEMPT_SUPERSEDED`, because the record
+/// would show the other's attempt as one's own.
 ///
 /// Needs the scope `write`.
 #[utoipa::path(
@@ -125,8 +135,8 @@ pub struct PreferHeader {
         ),
         (
             status = 400,
-            description = "The execution's state does not allow it: `INVALID_STATUS_TRANSITION`, `EXECUTION_FINISHED` \
-                           or `INVALID_RETRY_COUNT`. Nothing was written.",
+            description = "The execution's state does not allow it: `INVALID_STATUS_TRANSITION`, `EXECUTION_FINISHED`, \
+                           `INVALID_RETRY_COUNT` or `INVALID_TIMEOUT`. Nothing was written.",
             body = ErrorResponse,
             examples(
                 ("transition" = (value = json!(ErrorResponse::sample(Error::Rejected(Rejection::Transition {
@@ -142,12 +152,23 @@ pub struct PreferHeader {
                     requested: 3,
                     min: 0,
                     max: 2
+                }))))),
+                ("timeout" = (value = json!(ErrorResponse::sample(Error::Rejected(Rejection::Timeout {
+                    requested: 60,
+                    min: 300
                 })))))
             )
         ),
         (status = 401, response = Unauthorized),
         (status = 403, response = MayNotWrite),
         (status = 404, response = ExecutionNotFound),
+        (
+            status = 409,
+            description = "`ATTEMPT_SUPERSEDED`: the writer speaks for another attempt than the present one, or repeats a \
+                           claim that another worker's claim has superseded.",
+            body = ErrorResponse,
+            example = json!(ErrorResponse::sample(Error::Rejected(Rejection::Attempt { requested: 1, current: 2 })))
+        ),
         (status = 412, response = PreconditionFailed),
         (status = 413, response = PayloadTooLarge),
         (status = 415, response = UnsupportedMediaType),

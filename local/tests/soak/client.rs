@@ -312,7 +312,8 @@ impl Client {
         let mut fields = Map::new();
         fields.insert("metadata".to_owned(), json!({ "by": nonce }));
         let if_match = self.if_match(run);
-        Change { nonce, ends_a_run: false, status: None, fields, if_match }
+        let attempt = self.chance(10).then(|| i64::try_from(self.dice.below(4)).expect("a small number"));
+        Change { nonce, ends_a_run: false, status: None, fields, if_match, attempt }
     }
 
     fn if_match(&mut self, run: &Run) -> Option<i64> {
@@ -338,6 +339,7 @@ impl Client {
             ("error_details", json!({ "number": number }), 10),
             ("retry_count", json!(number % 6), 5),
             ("duration_ms", json!(number), 5),
+            ("timeout_seconds", json!(295 + number % 10), 5),
         ] {
             if self.chance(percent) {
                 change.fields.insert(name.to_owned(), value);
@@ -352,7 +354,7 @@ impl Client {
         let fields = json!({ "error_message": nonce, "error_details": { "message": nonce, "more": [1, 2] } });
         let fields = fields.as_object().cloned().unwrap_or_default();
         let status = self.one_of(&ENDS[..3]);
-        Change { nonce, ends_a_run: true, status: Some(status), fields, if_match }
+        Change { nonce, ends_a_run: true, status: Some(status), fields, if_match, attempt: None }
     }
 
     /// The request of a change.
@@ -371,6 +373,9 @@ impl Client {
         };
         if let Some(status) = change.status {
             body["status"] = json!(status);
+        }
+        if let Some(attempt) = change.attempt {
+            body["attempt"] = json!(attempt);
         }
         let mut headers = Vec::new();
         headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
@@ -432,10 +437,15 @@ impl Client {
             Self::applied(run, change, low, writes, answer);
             return true;
         }
+        if is_superseded_claim(change, answer) {
+            // It was applied, and another client has claimed since. Its version is one that no answer has named.
+            run.keep(low, low, What::Unknown(change.clone()));
+            return false;
+        }
         let high = run.answered(writes, None, None);
         let text = |field: &str| answer.body[field].as_str().unwrap_or_default().to_owned();
         let (code, detail) = (text("error_code"), text("detail"));
-        assert!(matches!(answer.status, 400 | 412), "{} to {change:?}: {}", answer.status, answer.body);
+        assert!(matches!(answer.status, 400 | 409 | 412), "{} to {change:?}: {}", answer.status, answer.body);
         *self.met.refused.entry(code.clone()).or_default() += 1;
         run.keep(low, high, What::Refused(change.clone(), answer.status, code, detail));
         false
@@ -464,6 +474,10 @@ impl Client {
 
     /// Checks the answer to the repeat of a change that was applied.
     fn repeated(run: &Run, change: &Change, low: i64, answer: &Answer) {
+        if is_superseded_claim(change, answer) {
+            run.answered(0, None, None);
+            return;
+        }
         assert!(matches!(answer.status, 200 | 204), "a repeat: {} to {change:?}: {}", answer.status, answer.body);
         assert!(answer.replayed, "applied before: {change:?} {}", answer.body);
         if change.ends_a_run {
@@ -742,4 +756,10 @@ impl Client {
         let page = self.send_for(200, &Request::get("final count", organization, &path)).await.body;
         page["total_count"].as_u64().expect("a count")
     }
+}
+
+/// Whether the answer says that a claim took effect, and that another client has claimed since.
+fn is_superseded_claim(change: &Change, answer: &Answer) -> bool {
+    let detail = answer.body["detail"].as_str().unwrap_or_default();
+    answer.status == 409 && change.status == Some("running") && detail.starts_with("This claim took effect ")
 }

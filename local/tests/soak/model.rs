@@ -25,7 +25,8 @@ pub const TABLE: [(&str, &[&str]); 9] = [
 ];
 
 /// The fields that a terminal status freezes.
-const FROZEN: [&str; 5] = ["final_output", "error_message", "error_details", "retry_count", "duration_ms"];
+const FROZEN: [&str; 6] =
+    ["final_output", "error_message", "error_details", "retry_count", "duration_ms", "timeout_seconds"];
 
 /// The statuses that may follow a status.
 pub fn targets(status: &str) -> &'static [&'static str] {
@@ -50,6 +51,8 @@ pub struct Change {
     pub fields: Map<String, Value>,
     /// The version in its If-Match.
     pub if_match: Option<i64>,
+    /// The attempt for which it speaks.
+    pub attempt: Option<i64>,
 }
 
 /// Why a change is not applied.
@@ -69,8 +72,8 @@ struct State {
     version: i64,
     status: &'static str,
     max_retries: i64,
-    /// Whether it has been `running`.
-    started: bool,
+    /// How often it was claimed.
+    attempt: i64,
     /// The fields that writers set, as the record has them.
     fields: Map<String, Value>,
 }
@@ -78,11 +81,11 @@ struct State {
 impl State {
     fn new(max_retries: i64, metadata: &Value) -> Self {
         let fields = json!({
-            "retry_count": 0, "tokens_used": null, "tool_calls_count": 0, "cost_estimate": null, "final_output": null,
+            "timeout_seconds": 300, "retry_count": 0, "tokens_used": null, "tool_calls_count": 0, "cost_estimate": null, "final_output": null,
             "error_message": null, "error_details": null, "performance_metrics": {}, "metadata": metadata,
         });
         let fields = fields.as_object().cloned().unwrap_or_default();
-        Self { version: 1, status: "pending", max_retries, started: false, fields }
+        Self { version: 1, status: "pending", max_retries, attempt: 0, fields }
     }
 
     fn retry_count(&self) -> i64 {
@@ -94,6 +97,9 @@ impl State {
         let refuse = |status, code, names: String| Err(Refusal { status, code, names });
         if change.if_match.is_some_and(|version| version != self.version) {
             return refuse(412, "PRECONDITION_FAILED", format!("\"{}\"", self.version));
+        }
+        if change.attempt.is_some_and(|attempt| attempt != self.attempt) {
+            return refuse(409, "ATTEMPT_SUPERSEDED", format!("attempt {}", self.attempt));
         }
         let retrying = change.status == Some("retrying");
         if let Some(to) = change.status {
@@ -111,6 +117,10 @@ impl State {
                 return refuse(400, "INVALID_RETRY_COUNT", format!("at least {min} and at most {}", self.max_retries));
             }
         }
+        let timeout = |fields: &Map<String, Value>| fields.get("timeout_seconds").and_then(Value::as_i64);
+        if timeout(&change.fields).is_some_and(|seconds| Some(seconds) < timeout(&self.fields)) {
+            return refuse(400, "INVALID_TIMEOUT", "it may only rise".to_owned());
+        }
         let mut next = self.clone();
         next.version += 1;
         if retrying {
@@ -118,7 +128,7 @@ impl State {
         }
         if let Some(to) = change.status {
             next.status = to;
-            next.started |= to == "running";
+            next.attempt += i64::from(to == "running");
             // What a former attempt said is cleared where the next one begins, and its errors by a result.
             let cleared: &[&str] = match to {
                 "running" => &["error_message", "error_details", "completed_at", "duration_ms"],
@@ -150,13 +160,16 @@ impl State {
                 return wrong(field);
             }
         }
-        if !self.started && record["started_at"] != record["created_at"] {
+        if record["attempt"] != self.attempt || record["version"] != self.version {
+            return Err(format!("version {}: the attempt should be {}: {record}", self.version, self.attempt));
+        }
+        if self.attempt == 0 && record["started_at"] != record["created_at"] {
             return wrong("started_at");
         }
         match (is_terminal(self.status), millis("started_at"), millis("completed_at")) {
             (false, _, None) if self.fields.contains_key("duration_ms") || record["duration_ms"].is_null() => {}
             (true, Some(started), Some(completed)) => {
-                let derived = if self.started { json!((completed - started).max(0)) } else { Value::Null };
+                let derived = if self.attempt > 0 { json!((completed - started).max(0)) } else { Value::Null };
                 if !self.fields.contains_key("duration_ms") && record["duration_ms"] != derived {
                     return wrong("duration_ms");
                 }
@@ -312,7 +325,7 @@ fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) ->
             .after(change)
             .map_err(|refusal| format!("version {version} was written and not allowed: {refusal:?} {change:?}"))?;
         if let Some(to) = change.status {
-            log.push(json!([before.status, to, version, change.fields.get("error_message")]));
+            log.push(json!([before.status, to, version, after.attempt, change.fields.get("error_message")]));
         }
         states.push(after);
     }
@@ -322,7 +335,7 @@ fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) ->
     };
 
     let logged: Vec<Value> =
-        steps.iter().map(|step| json!([step["from"], step["to"], step["version"], step["reason"]])).collect();
+        steps.iter().map(|s| json!([s["from"], s["to"], s["version"], s["attempt"], s["reason"]])).collect();
     if logged != log {
         return Err(format!("the log is {logged:?} and should be {log:?}"));
     }

@@ -100,7 +100,9 @@ impl HttpError {
                     Rejection::Transition { .. } | Rejection::NoRetryLeft { .. } => ErrorCode::InvalidStatusTransition,
                     Rejection::Finished { .. } => ErrorCode::ExecutionFinished,
                     Rejection::RetryCount { .. } => ErrorCode::InvalidRetryCount,
+                    Rejection::Timeout { .. } => ErrorCode::InvalidTimeout,
                     Rejection::Version { .. } => ErrorCode::PreconditionFailed,
+                    Rejection::Attempt { .. } | Rejection::ClaimSuperseded { .. } => ErrorCode::AttemptSuperseded,
                 },
                 Error::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
                 Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => ErrorCode::PayloadTooLarge,
@@ -120,7 +122,11 @@ impl HttpError {
                 Rejection::Transition { current, requested, .. } => (Some(*current), Some(*requested)),
                 Rejection::NoRetryLeft { current, .. } => (Some(*current), Some(Status::Retrying)),
                 Rejection::Finished { current, .. } => (Some(*current), None),
-                Rejection::RetryCount { .. } | Rejection::Version { .. } => (None, None),
+                Rejection::RetryCount { .. }
+                | Rejection::Timeout { .. }
+                | Rejection::Version { .. }
+                | Rejection::Attempt { .. }
+                | Rejection::ClaimSuperseded { .. } => (None, None),
             },
             _ => (None, None),
         }
@@ -186,9 +192,13 @@ impl HttpError {
 #[must_use]
 pub const fn status(code: ErrorCode) -> u16 {
     match code {
-        ErrorCode::InvalidStatusTransition | ErrorCode::ExecutionFinished | ErrorCode::InvalidRetryCount => 400,
+        ErrorCode::InvalidStatusTransition
+        | ErrorCode::ExecutionFinished
+        | ErrorCode::InvalidRetryCount
+        | ErrorCode::InvalidTimeout => 400,
         ErrorCode::Forbidden => 403,
         ErrorCode::ExecutionNotFound => 404,
+        ErrorCode::AttemptSuperseded => 409,
         ErrorCode::PreconditionFailed => 412,
         ErrorCode::PayloadTooLarge => 413,
         ErrorCode::UnsupportedMediaType => 415,
@@ -282,6 +292,20 @@ fn explain(rejection: &Rejection) -> String {
         Rejection::RetryCount { requested, min, max } => {
             format!("retry_count cannot become {requested}: it must be at least {min} and at most {max} here")
         }
+        Rejection::Timeout { requested, min } => {
+            format!("timeout_seconds cannot become {requested}: it may only rise, and is {min} now")
+        }
+        Rejection::Attempt { requested, current } if requested > current => {
+            format!("There is no attempt {requested} yet: attempt {current} is the present one")
+        }
+        Rejection::Attempt { requested, current } => format!(
+            "Attempt {requested} is over: attempt {current} is the present one. Stop this attempt's work; nothing was \
+             written"
+        ),
+        Rejection::ClaimSuperseded { begun, current } => format!(
+            "This claim took effect and began attempt {begun}, which is over: attempt {current} is the present one. Stop \
+             this attempt's work"
+        ),
         Rejection::Version { current } => {
             format!("If-Match does not name the execution's present ETag, which is \"{current}\"")
         }

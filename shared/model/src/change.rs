@@ -13,6 +13,8 @@ pub struct FieldUpdates {
     pub completed_at: Option<Timestamp>,
     /// How long it took.
     pub duration_ms: Option<i64>,
+    /// How long it may take. It may only rise.
+    pub timeout_seconds: Option<i64>,
     /// The result.
     pub final_output: Option<JsonText>,
     /// What went wrong, for people.
@@ -41,6 +43,7 @@ impl FieldUpdates {
         let Self {
             completed_at,
             duration_ms,
+            timeout_seconds,
             final_output,
             error_message,
             error_details,
@@ -54,6 +57,7 @@ impl FieldUpdates {
         [
             ("completed_at", completed_at.is_some()),
             ("duration_ms", duration_ms.is_some()),
+            ("timeout_seconds", timeout_seconds.is_some()),
             ("final_output", final_output.is_some()),
             ("error_message", error_message.is_some()),
             ("error_details", error_details.is_some()),
@@ -83,6 +87,9 @@ pub struct Change {
     pub transition: Option<RequestedTransition>,
     /// The fields to write.
     pub fields: FieldUpdates,
+    /// The attempt for which the writer speaks; with `running`, the attempt after which it claims. A write for any other
+    /// than the present one is refused.
+    pub attempt: Option<i64>,
     /// Conditions and the Idempotency-Key.
     pub options: WriteOptions,
 }

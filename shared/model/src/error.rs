@@ -129,9 +129,30 @@ pub enum Rejection {
         /// `max_retries`.
         max: i64,
     },
+    /// `timeout_seconds` would fall.
+    Timeout {
+        /// What was sent.
+        requested: i64,
+        /// The least that would be allowed: what the record has.
+        min: i64,
+    },
     /// If-Match names another version.
     Version {
         /// The version that the record has.
+        current: i64,
+    },
+    /// The writer speaks for another attempt than the present one.
+    Attempt {
+        /// The attempt for which it speaks.
+        requested: i64,
+        /// The present attempt.
+        current: i64,
+    },
+    /// A claim that took effect is repeated, and another worker has claimed since.
+    ClaimSuperseded {
+        /// The attempt that the claim began.
+        begun: i64,
+        /// The present attempt.
         current: i64,
     },
 }

@@ -15,10 +15,14 @@ pub enum ErrorCode {
     ExecutionFinished,
     /// 400: `retry_count` would fall or pass `max_retries`.
     InvalidRetryCount,
+    /// 400: `timeout_seconds` would fall.
+    InvalidTimeout,
     /// 403: the key's scope.
     Forbidden,
     /// 404.
     ExecutionNotFound,
+    /// 409: another attempt is the present one.
+    AttemptSuperseded,
     /// 412: If-Match.
     PreconditionFailed,
     /// 413.
@@ -40,8 +44,10 @@ impl WireName for ErrorCode {
         Self::InvalidStatusTransition,
         Self::ExecutionFinished,
         Self::InvalidRetryCount,
+        Self::InvalidTimeout,
         Self::Forbidden,
         Self::ExecutionNotFound,
+        Self::AttemptSuperseded,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -56,8 +62,10 @@ impl WireName for ErrorCode {
             Self::InvalidStatusTransition => "INVALID_STATUS_TRANSITION",
             Self::ExecutionFinished => "EXECUTION_FINISHED",
             Self::InvalidRetryCount => "INVALID_RETRY_COUNT",
+            Self::InvalidTimeout => "INVALID_TIMEOUT",
             Self::Forbidden => "FORBIDDEN",
             Self::ExecutionNotFound => "EXECUTION_NOT_FOUND",
+            Self::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",

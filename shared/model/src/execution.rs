@@ -145,6 +145,13 @@ pub struct Execution {
     pub priority: Priority,
     /// Where it stands.
     pub status: Status,
+    /// How often the record was written, from 1. Also in its `ETag`, and what `If-Match` compares.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub version: i64,
+    /// How often `running` was entered: the number of the present attempt, 0 before the first. Claims before version 0.2
+    /// are not counted.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    pub attempt: i64,
     /// When it first ran; until then, when it was accepted.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub started_at: Timestamp,
@@ -155,7 +162,7 @@ pub struct Execution {
     /// ran.
     #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub duration_ms: Option<i64>,
-    /// How long it may take, in seconds. Whoever watches it acts on it.
+    /// How long it may take, in seconds. Whoever watches it acts on it. Update execution may raise it.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
     pub timeout_seconds: i64,
     /// Empty until the steps operation exists.
@@ -204,9 +211,6 @@ pub struct Execution {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, nullable = false))]
     pub scheduled_at: Option<Timestamp>,
-    /// How often the record was written; the body of its `ETag`, not part of the record.
-    #[serde(skip)]
-    pub version: i64,
 }
 
 impl Execution {
@@ -240,6 +244,9 @@ pub struct Transition {
     /// The first 1024 characters of the `error_message` given with it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
+    /// The attempt that it began or belongs to; 0 before the first.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    pub attempt: i64,
     /// The version of the execution after it.
     #[cfg_attr(feature = "openapi", schema(minimum = 2))]
     pub version: i64,

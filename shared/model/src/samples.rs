@@ -44,6 +44,8 @@ pub fn pending() -> Execution {
         variables: json(r#"{ "currency": "EUR", "threshold": 250.0 }"#),
         priority: Priority::High,
         status: Status::Pending,
+        version: 1,
+        attempt: 0,
         started_at: time("2026-11-21T18:11:19.079Z"),
         completed_at: None,
         duration_ms: None,
@@ -63,7 +65,6 @@ pub fn pending() -> Execution {
         created_at: time("2026-11-21T18:11:19.079Z"),
         updated_at: time("2026-11-21T18:11:19.079Z"),
         scheduled_at: None,
-        version: 1,
     }
 }
 
@@ -71,7 +72,7 @@ pub fn pending() -> Execution {
 #[must_use]
 pub fn running() -> Execution {
     let now = time("2026-11-21T18:11:20.729Z");
-    Execution { status: Status::Running, started_at: now, updated_at: now, version: 2, ..pending() }
+    Execution { status: Status::Running, version: 2, attempt: 1, started_at: now, updated_at: now, ..pending() }
 }
 
 /// The same, at its end.
@@ -116,6 +117,7 @@ pub fn failed() -> Execution {
         created_at: time("2026-11-21T18:11:25.109Z"),
         updated_at: now,
         version: 3,
+        attempt: 1,
         ..pending()
     }
 }
@@ -129,6 +131,7 @@ pub fn claimed() -> Transition {
         at: failed().started_at,
         by: KeyId::parse("local-1").expect("a key's id"),
         reason: None,
+        attempt: 1,
         version: 2,
     }
 }

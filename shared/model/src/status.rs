@@ -83,6 +83,15 @@ impl Status {
         }
     }
 
+    /// Whether entering this status begins an attempt: a worker claims the execution.
+    #[must_use]
+    pub const fn begins_an_attempt(self) -> bool {
+        match self {
+            Running => true,
+            Pending | Queued | Retrying | Interrupted | Completed | Failed | Cancelled | Timeout => false,
+        }
+    }
+
     /// The name on the wire and in the table.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -15,8 +15,8 @@ use ratchet_model::status::Status;
 use crate::attempts::{Attempts, failed_write, is_too_large};
 use crate::dedup::{Duplicate, Fenced, WriteToken};
 use crate::expression::{Expression, number, text};
-use crate::item::{self, Item, read_execution, read_state, read_transitions, transition_entry};
-use crate::rules::{Decision, Rule, decide};
+use crate::item::{self, Item, attempt_of, read_execution, read_state, read_transitions, transition_entry};
+use crate::rules::{Decision, Rule, decide, superseded};
 use crate::schema as a;
 use crate::table_keys as k;
 use crate::{MAX_ITEM, Store};
@@ -120,10 +120,13 @@ impl Write<'_> {
         expression.set(&entry, &format!("{version} + {one}"));
 
         // Every placeholder must be used: DynamoDB refuses an expression with an unused one.
-        if to == Status::Running {
+        if to.begins_an_attempt() {
             let started = expression.name(a::STARTED_AT);
             let now = expression.value(number(self.now.millis()));
             expression.set(&started, &format!("if_not_exists({started}, {now})"));
+            let attempt = expression.name(a::ATTEMPT);
+            let zero = expression.value(number(0));
+            expression.set(&attempt, &format!("if_not_exists({attempt}, {zero}) + {one}"));
         }
         if to.is_terminal() && self.change.fields.completed_at.is_none() {
             expression.assign(a::COMPLETED_AT, number(self.now.millis()));
@@ -164,7 +167,13 @@ impl Write<'_> {
         let Some(item) = item.filter(|item| !item.is_empty()) else { return Err(Error::NotFound) };
         match self.token.find(&item) {
             Some(Duplicate::KeyReused) => return Err(Error::IdempotencyKeyReused),
-            Some(duplicate) => return self.changed(item, duplicate == Duplicate::Replay).map(Outcome::Changed),
+            Some(duplicate) => {
+                let begun = attempt_of(&item, self.token.id());
+                if let Some(rejection) = superseded(self.change, begun, &read_state(&item)?) {
+                    return Err(rejection.into());
+                }
+                return self.changed(item, duplicate == Duplicate::Replay).map(Outcome::Changed);
+            }
             None => {}
         }
         let fenced = self.change.transition.is_none().then(|| self.token.fenced(&item)).flatten();
@@ -190,6 +199,7 @@ fn field_values(fields: &FieldUpdates) -> Vec<(&'static str, AttributeValue)> {
     [
         (a::COMPLETED_AT, time(fields.completed_at)),
         (a::DURATION, fields.duration_ms.map(number)),
+        (a::TIMEOUT, fields.timeout_seconds.map(number)),
         (a::FINAL_OUTPUT, json(&fields.final_output)),
         (a::ERROR_MESSAGE, fields.error_message.as_ref().map(text)),
         (a::ERROR_DETAILS, json(&fields.error_details)),

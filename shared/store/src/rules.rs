@@ -16,6 +16,8 @@ use crate::schema as a;
 pub enum Rule {
     /// If-Match.
     Version(Vec<i64>),
+    /// The writer speaks for the present attempt.
+    Attempt(i64),
     /// The table of transitions.
     Transition(RequestedTransition),
     /// `retrying` needs a retry to be left.
@@ -29,6 +31,8 @@ pub enum Rule {
     },
     /// These fields are frozen in a terminal status.
     NotFinished(Vec<&'static str>),
+    /// `timeout_seconds` may not fall below what it is.
+    TimeoutRises(i64),
 }
 
 impl Rule {
@@ -38,6 +42,9 @@ impl Rule {
         let mut rules = Vec::new();
         if let Some(IfMatch::Versions(versions)) = &change.options.if_match {
             rules.push(Self::Version(versions.clone()));
+        }
+        if let Some(attempt) = change.attempt {
+            rules.push(Self::Attempt(attempt));
         }
         let retrying = change.transition.is_some_and(|transition| transition.to().counts_a_retry());
         if let Some(transition) = change.transition {
@@ -54,6 +61,9 @@ impl Rule {
         if let Some(requested) = change.fields.retry_count {
             rules.push(Self::RetryCount { requested, rising: retrying });
         }
+        if let Some(requested) = change.fields.timeout_seconds {
+            rules.push(Self::TimeoutRises(requested));
+        }
         rules
     }
 
@@ -63,6 +73,16 @@ impl Rule {
             Self::Version(versions) => {
                 let versions = versions.iter().map(|version| number(*version)).collect();
                 let condition = is_one_of(expression, a::VERSION, versions);
+                expression.require(condition);
+            }
+            Self::Attempt(attempt) => {
+                let present = expression.name(a::ATTEMPT);
+                // Before the first attempt there is no number.
+                let condition = if *attempt == 0 {
+                    format!("attribute_not_exists({present})")
+                } else {
+                    format!("{present} = {}", expression.value(number(*attempt)))
+                };
                 expression.require(condition);
             }
             Self::Transition(transition) => {
@@ -84,6 +104,11 @@ impl Rule {
                 expression.require(format!("{count} {comparison} {requested}"));
                 expression.require(format!("{requested} <= {max}"));
             }
+            Self::TimeoutRises(requested) => {
+                let present = expression.name(a::TIMEOUT);
+                let requested = expression.value(number(*requested));
+                expression.require(format!("{present} <= {requested}"));
+            }
         }
     }
 
@@ -93,6 +118,8 @@ impl Rule {
             Self::Version(versions) => {
                 (!versions.contains(&state.version)).then_some(Rejection::Version { current: state.version })
             }
+            Self::Attempt(requested) => (*requested != state.attempt)
+                .then_some(Rejection::Attempt { requested: *requested, current: state.attempt }),
             Self::Transition(transition) => {
                 let allowed_sources = transition.allowed_sources();
                 (!allowed_sources.contains(&state.status)).then_some(Rejection::Transition {
@@ -118,17 +145,21 @@ impl Rule {
                     max: state.max_retries,
                 })
             }
+            Self::TimeoutRises(requested) => (*requested < state.timeout_seconds)
+                .then_some(Rejection::Timeout { requested: *requested, min: state.timeout_seconds }),
         }
     }
 
     /// Whether no later state can satisfy the rule, given that `state` violates it.
     ///
-    /// Versions and retry counts only rise, `max_retries` never changes, and nothing leaves a terminal status.
+    /// Versions, attempts, timeouts and retry counts only rise, `max_retries` never changes, and nothing leaves a terminal
+    /// status.
     pub(crate) fn permanently_violated_by(&self, state: &State) -> bool {
         match self {
             Self::Version(versions) => versions.iter().all(|version| *version <= state.version),
+            Self::Attempt(requested) => *requested < state.attempt,
             Self::Transition(transition) => state.status.is_terminal() || transition.allowed_sources().is_empty(),
-            Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } => true,
+            Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } | Self::TimeoutRises(_) => true,
         }
     }
 }
@@ -167,6 +198,17 @@ pub fn decide(rules: &[Rule], state: &State, in_doubt: bool, fenced: Option<Fenc
     Decision::Rejected(rejection.into())
 }
 
+/// Why a duplicate of a write is not answered as the success that the write was, if it is not.
+///
+/// There is one such duplicate: that of a claim, where another worker has claimed since. The record would show the other's
+/// attempt as the caller's own (contract, "Concurrency and repeats"). `begun` is the attempt that the claim began.
+#[must_use]
+pub fn superseded(change: &Change, begun: Option<i64>, state: &State) -> Option<Rejection> {
+    let is_claim = change.transition.is_some_and(|transition| transition.to().begins_an_attempt());
+    let begun = begun.filter(|begun| is_claim && *begun != state.attempt)?;
+    Some(Rejection::ClaimSuperseded { begun, current: state.attempt })
+}
+
 fn statuses(statuses: &[Status]) -> Vec<AttributeValue> {
     statuses.iter().map(|status| text(status.as_str())).collect()
 }
@@ -188,11 +230,16 @@ mod tests {
     use ratchet_model::change::{FieldUpdates, WriteOptions};
 
     fn change(to: Option<Status>, fields: FieldUpdates) -> Change {
-        Change { transition: to.map(RequestedTransition::report), fields, options: WriteOptions::default() }
+        Change {
+            transition: to.map(RequestedTransition::report),
+            fields,
+            attempt: None,
+            options: WriteOptions::default(),
+        }
     }
 
     fn state(status: Status) -> State {
-        State { status, version: 3, retry_count: 1, max_retries: 2 }
+        State { status, version: 3, attempt: 2, retry_count: 1, max_retries: 2, timeout_seconds: 300 }
     }
 
     fn violation(change: &Change, state: &State) -> Option<Rejection> {

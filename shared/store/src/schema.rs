@@ -30,6 +30,8 @@ pub const BY_FLOW: &str = "gf";
 pub const STATUS: &str = "st";
 /// How often the record was written, from 1.
 pub const VERSION: &str = "v";
+/// `attempt`: how often `running` was entered; absent: 0
+pub const ATTEMPT: &str = "at";
 /// `flow_id`
 pub const FLOW_ID: &str = "fl";
 /// `agent_id`; absent: `unassigned`

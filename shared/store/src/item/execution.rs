@@ -84,10 +84,14 @@ pub struct State {
     pub status: Status,
     /// How often the record was written.
     pub version: i64,
+    /// How often `running` was entered.
+    pub attempt: i64,
     /// How often it was retried.
     pub retry_count: i64,
     /// How often it may be retried.
     pub max_retries: i64,
+    /// How long it may take.
+    pub timeout_seconds: i64,
 }
 
 /// Reads the attributes that decide about a write.
@@ -100,8 +104,10 @@ pub fn read_state(item: &Item) -> Result<State, Error> {
     Ok(State {
         status: attributes.named(a::STATUS)?,
         version: attributes.number(a::VERSION)?,
+        attempt: attributes.maybe_number(a::ATTEMPT)?.unwrap_or(0),
         retry_count: attributes.number(a::RETRY_COUNT)?,
         max_retries: attributes.number(a::MAX_RETRIES)?,
+        timeout_seconds: attributes.number(a::TIMEOUT)?,
     })
 }
 
@@ -136,6 +142,8 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         variables: attributes.object(a::VARIABLES)?,
         priority,
         status,
+        version: attributes.number(a::VERSION)?,
+        attempt: attributes.maybe_number(a::ATTEMPT)?.unwrap_or(0),
         started_at: started_at.unwrap_or(created_at),
         completed_at,
         duration_ms,
@@ -155,6 +163,5 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         created_at,
         updated_at: attributes.time(a::UPDATED_AT)?,
         scheduled_at: attributes.maybe_time(a::SCHEDULED_AT)?,
-        version: attributes.number(a::VERSION)?,
     })
 }

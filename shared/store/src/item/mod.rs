@@ -10,4 +10,4 @@ pub use self::api_key::{api_key_item, listed_api_key_item, read_api_key, read_ap
 pub use self::attributes::Item;
 pub use self::execution::{State, new_execution_item, read_execution, read_state};
 pub use self::size::size;
-pub use self::transitions::{read_transitions, transition_entry};
+pub use self::transitions::{attempt_of, read_transitions, transition_entry};

@@ -15,10 +15,12 @@ use crate::dedup::WriteToken;
 use crate::expression::{number, text};
 use crate::schema as a;
 
-/// One entry of the transition log: write token, status, time, key id and, if there was one, reason.
+/// One entry of the transition log, a list: write token, status, time, key id, reason, the key's name, and how many
+/// attempts it begins (1 or none). What there is not at its end is left out, and what there is not before that is null.
 ///
 /// `from` is not in it: it is the status to which the previous transition led. Neither is the version: DynamoDB counts
-/// it, and a map beside this one keeps it.
+/// it, and a map beside this one keeps it. The number of the attempt is counted where the log is read, for an entry
+/// cannot hold the result of an expression. Version 0.1 did not mark the entries that begin an attempt, and counted none.
 pub fn transition_entry(
     token: &WriteToken,
     to: Status,
@@ -26,9 +28,13 @@ pub fn transition_entry(
     caller: &Caller,
     reason: Option<&str>,
 ) -> AttributeValue {
+    let reason = reason.map(|reason| text(reason.chars().take(MAX_LOGGED_REASON).collect::<String>()));
+    let by_name = None;
+    let begun = to.begins_an_attempt().then(|| number(1));
     let mut parts = vec![token.content(), text(to.as_str()), number(at.millis()), text(caller.key_id.as_str())];
-    let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect::<String>());
-    parts.extend(reason.map(text));
+    let mut optional = vec![reason, by_name, begun];
+    while optional.pop_if(|part| part.is_none()).is_some() {}
+    parts.extend(optional.into_iter().map(|part| part.unwrap_or(AttributeValue::Null(true))));
     AttributeValue::L(parts)
 }
 
@@ -43,22 +49,52 @@ pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error>
     let mut transitions = Vec::new();
     for (id, entry) in map(a::TRANSITIONS)? {
         let read = || {
-            let [_token, to, at, by, reason @ ..] = entry.as_l().ok()?.as_slice() else { return None };
+            let [_token, to, at, by, optional @ ..] = entry.as_l().ok()?.as_slice() else { return None };
             Some(Transition {
                 from: Status::Pending,
                 to: Status::parse(to.as_s().ok()?)?,
                 at: Timestamp::from_millis(at.as_n().ok()?.parse().ok()?)?,
                 by: KeyId::parse(by.as_s().ok()?)?,
-                reason: reason.first().and_then(|reason| reason.as_s().ok()).cloned(),
+                reason: optional.get(REASON).and_then(|reason| reason.as_s().ok()).cloned(),
+                // Counted below.
+                attempt: i64::from(begins_an_attempt(optional)),
                 version: versions.get(id)?.as_n().ok()?.parse().ok()?,
             })
         };
         transitions.push((id.clone(), read().ok_or_else(|| Attributes::damaged(a::TRANSITIONS))?));
     }
     transitions.sort_by_key(|(_, transition)| transition.version);
-    let mut from = Status::Pending;
+    let (mut from, mut attempt) = (Status::Pending, 0);
     for (_, transition) in &mut transitions {
         transition.from = std::mem::replace(&mut from, transition.to);
+        attempt += transition.attempt;
+        transition.attempt = attempt;
     }
     Ok(transitions)
+}
+
+/// The attempt that the transition of a write began or belongs to, by the log; `None` where the log does not have it.
+///
+/// Entries of other writes that cannot be read are passed over: they must not turn a write that took effect into an
+/// error.
+pub fn attempt_of(item: &Item, write_id: &str) -> Option<i64> {
+    let versions = item.get(a::TRANSITION_VERSIONS)?.as_m().ok()?;
+    let version = |id: &str| versions.get(id)?.as_n().ok()?.parse::<i64>().ok();
+    let own = version(write_id)?;
+    let begun = item.get(a::TRANSITIONS)?.as_m().ok()?.iter().filter(|(id, entry)| {
+        let optional = entry.as_l().ok().and_then(|parts| parts.get(FIXED_PARTS..)).unwrap_or_default();
+        begins_an_attempt(optional) && version(id).is_some_and(|version| version <= own)
+    });
+    i64::try_from(begun.count()).ok()
+}
+
+/// How many parts every entry has.
+const FIXED_PARTS: usize = 4;
+/// Where the reason is among the other parts.
+const REASON: usize = 0;
+/// Where it is said among them that the entry begins an attempt.
+const BEGUN: usize = 2;
+
+fn begins_an_attempt(optional: &[AttributeValue]) -> bool {
+    optional.get(BEGUN).is_some_and(AttributeValue::is_n)
 }
