@@ -27,8 +27,8 @@ use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 use ratchet_store::dedup::WriteToken;
 use ratchet_store::item::{
-    self, Item, api_key_item, listed_api_key_item, new_execution_item, read_api_key, read_api_key_origin,
-    read_execution, read_state, read_transitions, transition_entry,
+    self, Inputs, Item, NewItems, api_key_item, has_inputs_apart, listed_api_key_item, new_execution_items, read_api_key,
+    read_api_key_origin, read_execution, read_state, read_transitions, transition_entry,
 };
 use ratchet_store::schema as a;
 use ratchet_store::table_keys as k;
@@ -38,7 +38,7 @@ use serde_json::Value;
 const CANARY: &str = "canary-7f3a";
 
 /// Every attribute that an item may have.
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 42] = [
     a::PK,
     a::SK,
     a::ORDER,
@@ -47,12 +47,14 @@ const NAMES: [&str; 40] = [
     a::BY_FLOW,
     a::STATUS,
     a::VERSION,
+    a::ATTEMPT,
     a::FLOW_ID,
     a::AGENT_ID,
     a::NUMBER,
     a::TRIGGER_TYPE,
     a::TRIGGER_DATA,
     a::VARIABLES,
+    a::INPUTS_APART,
     a::PRIORITY,
     a::STARTED_AT,
     a::COMPLETED_AT,
@@ -132,6 +134,7 @@ const NUMBERS: [&str; 16] = [
 #[derive(Debug)]
 struct Input {
     item: Item,
+    inputs: Option<Item>,
     damage: Vec<(usize, Option<AttributeValue>)>,
     noise: HashMap<String, AttributeValue>,
 }
@@ -214,7 +217,7 @@ fn token(name: &str, now: Timestamp) -> WriteToken {
 
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
-        let item = if bytes.ratio(1, 5)? { key(bytes)? } else { execution(bytes)? };
+        let (item, inputs) = if bytes.ratio(1, 5)? { (key(bytes)?, None) } else { execution(bytes)? };
         let mut damage = Vec::new();
         for _ in 0..bytes.int_in_range(0..=3)? {
             let at = bytes.choose_index(NAMES.len())?;
@@ -226,7 +229,7 @@ impl<'a> Arbitrary<'a> for Input {
                 if bytes.ratio(9, 10)? { (*bytes.choose(&NAMES)?).to_owned() } else { String::arbitrary(bytes)? };
             noise.insert(name, value(bytes, 3)?);
         }
-        Ok(Self { item, damage, noise })
+        Ok(Self { item, inputs, damage, noise })
     }
 }
 
@@ -253,8 +256,8 @@ fn key(bytes: &mut Unstructured<'_>) -> Result<Item> {
     Ok(item)
 }
 
-/// The item of an execution with a log, checked.
-fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
+/// The items of an execution with a log, checked.
+fn execution(bytes: &mut Unstructured<'_>) -> Result<(Item, Option<Item>)> {
     let caller = Caller {
         organization: OrganizationId::parse("acme").expect("an organization"),
         key_id: KeyId::parse("key-1").expect("a key's id"),
@@ -268,8 +271,9 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
     let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(id));
     let made = time(bytes)?;
     let number = i64::from(u32::arbitrary(bytes)?);
-    let mut item = new_execution_item(&caller, &new, &id, number, made, &token("made", made));
-    check_new(&item, &new, &id, number, made);
+    let NewItems { head: mut item, inputs } =
+        new_execution_items(&caller, &new, &id, number, made, &token("made", made));
+    check_new(&item, inputs.as_ref(), &new, &id, number, made);
 
     let mut log = HashMap::new();
     let mut versions = HashMap::new();
@@ -282,10 +286,11 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
         let token = token(&version.to_string(), at);
         log.insert(token.id().to_owned(), transition_entry(&token, to, at, &caller, reason.as_deref()));
         versions.insert(token.id().to_owned(), AttributeValue::N(version.to_string()));
-        let from = written.last().map_or(Status::Pending, |last| last.to);
+        let (from, attempt) = written.last().map_or((Status::Pending, 0), |last| (last.to, last.attempt));
+        let attempt = attempt + i64::from(to == Status::Running);
         // The log keeps its beginning.
         let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect());
-        written.push(Transition { from, to, at, by: caller.key_id.clone(), reason, version });
+        written.push(Transition { from, to, at, by: caller.key_id.clone(), reason, attempt, version });
     }
     item.insert(a::TRANSITIONS.to_owned(), AttributeValue::M(log));
     item.insert(a::TRANSITION_VERSIONS.to_owned(), AttributeValue::M(versions));
@@ -295,11 +300,16 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<Item> {
         .map(|(_, transition)| transition)
         .collect();
     assert_eq!(read, written);
-    Ok(item)
+    Ok((item, inputs))
 }
 
-fn check_new(item: &Item, new: &NewExecution, id: &ExecutionId, number: i64, made: Timestamp) {
-    let read = read_execution(item).expect("what was written reads");
+fn check_new(item: &Item, inputs: Option<&Item>, new: &NewExecution, id: &ExecutionId, number: i64, made: Timestamp) {
+    assert_eq!(has_inputs_apart(item), inputs.is_some());
+    if inputs.is_some() {
+        let missing = read_execution(item, Inputs::Read(None));
+        assert!(matches!(missing, Err(Error::StoreUnavailable { .. })), "inputs were made up: {missing:?}");
+    }
+    let read = read_execution(item, Inputs::Read(inputs)).expect("what was written reads");
     assert_eq!((read.id, read.organization_id.as_str()), (*id, "acme"));
     assert_eq!((&read.flow_id, &read.agent_id), (&new.flow_id, &new.agent_id));
     assert_eq!(read.parent_execution_id, new.parent_execution_id);
@@ -321,18 +331,24 @@ fn check_new(item: &Item, new: &NewExecution, id: &ExecutionId, number: i64, mad
 
 /// An error about an item says which attribute, and nothing of what is in it: it goes into the log.
 fn check_error(error: &Error) {
-    let Error::Internal(reason) = error else { panic!("not an internal error: {error:?}") };
+    let (Error::Internal(reason) | Error::StoreUnavailable { reason }) = error else {
+        panic!("not an internal error: {error:?}")
+    };
     assert!(!reason.contains(CANARY), "{reason}");
     assert!(reason.len() <= 100, "{reason}");
 }
 
-fn check(item: &Item) {
+fn check(item: &Item, inputs: Option<&Item>) {
     assert!(item::size(item) >= item.keys().map(String::len).sum());
     let state = read_state(item);
-    match read_execution(item) {
+    if let Err(error) = read_execution(item, Inputs::LeftOut) {
+        check_error(&error);
+    }
+    match read_execution(item, Inputs::Read(inputs)) {
         Ok(execution) => {
             let state = state.expect("what decides over a write is part of the record");
             assert_eq!((state.status, state.version), (execution.status, execution.version));
+            assert_eq!((state.attempt, state.timeout_seconds), (execution.attempt, execution.timeout_seconds));
             assert_eq!((state.retry_count, state.max_retries), (execution.retry_count, execution.max_retries));
             check_record(&execution);
         }
@@ -395,7 +411,7 @@ fn check_record(execution: &Execution) {
 }
 
 fuzz_target!(|input: Input| {
-    check(&input.item);
+    check(&input.item, input.inputs.as_ref());
     let mut damaged = input.item;
     for (at, value) in input.damage {
         match value {
@@ -403,6 +419,7 @@ fuzz_target!(|input: Input| {
             None => damaged.remove(NAMES[at]),
         };
     }
-    check(&damaged);
-    check(&input.noise);
+    check(&damaged, input.inputs.as_ref());
+    check(&damaged, Some(&input.noise));
+    check(&input.noise, Some(&damaged));
 });

@@ -97,7 +97,10 @@ impl Client {
 
     /// Runs one execution from its start to its end, and checks its record and log against the writes.
     async fn run_one(&self, flow: &str) {
-        let body = json!({ "flow_id": flow, "trigger_type": "test" });
+        // Every other execution has its inputs in an item of their own: both items are there after a kill, or neither.
+        let text = "x".repeat(if flow.ends_with(['0', '2']) { 2_000 } else { 0 });
+        let variables = json!({ "text": text, "one": 1.0 });
+        let body = json!({ "flow_id": flow, "trigger_type": "test", "variables": variables });
         let created = self.until_answered(Method::POST, "/flows/execute", Some(&body)).await;
         let id = created["execution"]["id"].as_str().expect("an id").to_owned();
         let path = format!("/flows/executions/{id}");
@@ -119,19 +122,20 @@ impl Client {
         // One version for the creation and one for each write: none is missing, none is applied twice.
         assert_eq!(record["etag"], json!((writes.len() + 2).to_string()), "{record}");
         assert_eq!((&record["status"], &record["retry_count"]), (&json!("failed"), &json!(1)), "{record}");
+        assert_eq!((&record["variables"], &record["attempt"]), (&variables, &json!(2)), "{record}");
         assert_eq!((&record["tokens_used"], &record["metadata"]), (&json!(3), &json!({ "step": 1.0 })), "{record}");
         let log = self.until_answered(Method::GET, &format!("/executions/{id}/transitions"), None).await;
         let steps: Vec<Value> = log["transitions"]
             .as_array()
             .expect("transitions")
             .iter()
-            .map(|step| json!([step["from"], step["to"], step["version"]]))
+            .map(|step| json!([step["from"], step["to"], step["attempt"], step["version"]]))
             .collect();
         let expected = json!([
-            ["pending", "running", 2],
-            ["running", "retrying", 4],
-            ["retrying", "running", 5],
-            ["running", "failed", 7]
+            ["pending", "running", 1, 2],
+            ["running", "retrying", 1, 4],
+            ["retrying", "running", 2, 5],
+            ["running", "failed", 2, 7]
         ]);
         assert_eq!(json!(steps), expected, "{log}");
     }

@@ -1,37 +1,73 @@
-//! The capacity units that writes consume, as DynamoDB reports them.
+//! The capacity units that requests consume, as DynamoDB reports them.
 
-use serde_json::json;
-use tests::Api;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Api, text};
+
+/// What a change costs does not depend on the inputs: a kilobyte, and what their item holds at most.
+const INPUTS: [usize; 4] = [0, 1_000, 100_000, 390_000];
+
+fn with_inputs(bytes: usize) -> Value {
+    let data = if bytes == 0 { json!({}) } else { json!({ "text": "x".repeat(bytes) }) };
+    json!({ "flow_id": "demo", "trigger_type": "test", "variables": data })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_status_costs_one_table_unit_and_two_of_one_index_and_of_fields_none() {
     let api = Api::start().await;
-    let id = api.new_execution().await;
-    let path = format!("/flows/executions/{id}");
-    let _ = api.watch.units();
-    for body in [
-        json!({ "status": "queued" }),
-        json!({ "status": "running" }),
-        json!({ "status": "retrying", "error_message": "rate limit" }),
-        json!({ "status": "running" }),
-        json!({ "status": "completed", "final_output": { "answer": 42 } }),
-    ] {
-        api.patch(&path, &body).await.assert_status(200);
-        assert!(api.item_size(&id).await < 1_024, "the promise is for a head under 1 KB");
-        assert_eq!(api.watch.units(), (1.0, 2.0), "{body}");
-    }
-    for body in [json!({ "tokens_used": 1 }), json!({ "metadata": { "a": 1 }, "cost_estimate": 0.5 }), json!({})] {
-        api.patch(&path, &body).await.assert_status(200);
-        assert!(api.item_size(&id).await < 1_024, "the promise is for a head under 1 KB");
-        assert_eq!(api.watch.units(), (1.0, 0.0), "{body}");
+    for bytes in INPUTS {
+        let id = text(&api.execute(&with_inputs(bytes)).await["id"]);
+        let path = format!("/flows/executions/{id}");
+        let _ = api.watch.units();
+        for body in [
+            json!({ "status": "queued" }),
+            json!({ "status": "running" }),
+            json!({ "status": "retrying", "error_message": "rate limit" }),
+            json!({ "status": "running" }),
+            json!({ "status": "completed", "final_output": { "answer": 42 } }),
+        ] {
+            api.patch(&path, &body).await.assert_status(200);
+            assert!(api.item_size(&id).await < 1_024, "the promise is for a head under 1 KB");
+            assert_eq!(api.watch.units(), (1.0, 2.0), "{body} with inputs of {bytes} bytes");
+        }
+        for body in [json!({ "tokens_used": 1 }), json!({ "metadata": { "a": 1 }, "cost_estimate": 0.5 }), json!({})] {
+            api.patch(&path, &body).await.assert_status(200);
+            assert!(api.item_size(&id).await < 1_024, "the promise is for a head under 1 KB");
+            assert_eq!(api.watch.units(), (1.0, 0.0), "{body} with inputs of {bytes} bytes");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_execution_costs_five_units() {
+async fn a_new_execution_costs_five_units_and_twice_its_inputs_where_they_are_apart() {
     let api = Api::start().await;
-    let _ = api.watch.units();
-    api.new_execution().await;
-    // The counter, the head, and one for each index.
-    assert_eq!(api.watch.units(), (2.0, 3.0));
+    for bytes in INPUTS {
+        let _ = api.watch.units();
+        api.execute(&with_inputs(bytes)).await;
+        // The counter, the head, and one for each index. A transaction writes an item for twice its units.
+        let item_keys = "pksk".len() + tests::item_key("6a1ed1a4-7ee7-4a8a-b1f0-4b21a3a5f3d9").len() + "i".len();
+        let inputs = "va".len() + with_inputs(bytes)["variables"].to_string().len();
+        let kilobytes = u32::try_from((item_keys + inputs).div_ceil(1_024)).expect("a small number");
+        let table = if bytes == 0 { 2.0 } else { 1.0 + 2.0 * (1.0 + f64::from(kilobytes)) };
+        assert_eq!(api.watch.units(), (table, 3.0), "inputs of {bytes} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_a_status_reads_inputs_only_for_an_answer_that_shows_them() {
+    let api = Api::start().await;
+    let id = text(&api.execute(&with_inputs(100_000)).await["id"]);
+    let path = format!("/flows/executions/{id}");
+    let _ = (api.watch.requests(), api.watch.read_units());
+    let running = api.request(Method::PATCH, &path).json(&json!({ "status": "running" }));
+    running.header("prefer", "return=minimal").send().await.assert_status(204);
+    assert_eq!((api.watch.requests(), api.watch.read_units()), (vec!["UpdateItem".to_owned()], 0.0));
+    let record = api.patch(&path, &json!({ "tokens_used": 1 })).await;
+    assert_eq!(text(&record.assert_status(200).body["variables"]["text"]).len(), 100_000);
+    assert_eq!(api.watch.requests(), ["UpdateItem", "Query"]);
+    assert!((24.0..=26.0).contains(&api.watch.read_units()), "100 KB, read consistently");
+    api.patch(&format!("/executions/{id}"), &json!({ "status": "failed" })).await.assert_status(200);
+    assert_eq!(api.watch.requests(), ["UpdateItem"]);
+    api.get(&format!("/executions/{id}/transitions")).await.assert_status(200);
+    assert_eq!((api.watch.requests(), api.watch.read_units()), (vec!["GetItem".to_owned()], 1.0));
 }

@@ -14,7 +14,7 @@ async fn a_record_comes_back_whole_with_its_etag_in_one_request() {
     assert_eq!(answer.body, created);
     assert_eq!(answer.header("etag"), Some("\"1\""));
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(api.watch.requests(), ["GetItem"]);
+    assert_eq!(api.watch.requests(), ["Query"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

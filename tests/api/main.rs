@@ -14,6 +14,7 @@ mod get_execution;
 mod hostile;
 mod hostile_events;
 mod in_doubt;
+mod inputs;
 mod keys;
 mod layers;
 mod list_executions;

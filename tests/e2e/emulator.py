@@ -41,6 +41,10 @@ def leading_keys(request: dict) -> list[str]:
             add(key)
         for write in table if isinstance(table, list) else []:
             add((write.get("PutRequest") or {}).get("Item") or (write.get("DeleteRequest") or {}).get("Key") or {})
+    # A transaction names one item in each of its parts; IAM checks each part by the action that it stands for.
+    for part in request.get("TransactItems") or []:
+        for write in part.values():
+            add(write.get("Item") or write.get("Key") or {})
     condition = KEY_CONDITION.match((request.get("KeyConditionExpression") or "").strip("( "))
     if condition:
         keys.append(request["ExpressionAttributeValues"][condition["value"]]["S"])

@@ -57,6 +57,7 @@ pub async fn run(api: &Api, seed: u64) -> History {
     let begun = Instant::now();
     let body = json!({
         "flow_id": "histories", "trigger_type": "test", "retry_config": { "max_retries": workload.max_retries },
+        "variables": { "text": "x".repeat(workload.inputs) },
     });
     let record = create(api, &body, seed).await;
     let id = tests::text(&record["id"]);

@@ -37,6 +37,9 @@ pub type Worker = Vec<(Duration, Plan)>;
 pub struct Workload {
     /// The `max_retries` of the execution.
     pub max_retries: i64,
+    /// How many bytes of inputs it has. From a kilobyte on they are in an item of their own, and an answer with the record
+    /// takes a second request.
+    pub inputs: usize,
     /// Two to eight.
     pub workers: Vec<Worker>,
     /// How likely each fault of the network is.
@@ -63,6 +66,7 @@ impl Workload {
     pub fn new(seed: u64) -> Self {
         let mut numbers = Random::new(seed);
         let max_retries = numbers.weighted(&[(0, 1), (1, 2), (2, 2)]);
+        let inputs = numbers.weighted(&[(0, 1), (2_000, 1)]);
         let odds = odds(&mut numbers);
         let workers = 2 + numbers.below(7);
         // Few workers send more requests each. The longer a history, the more the checker has to remember.
@@ -74,7 +78,7 @@ impl Workload {
                 (0..requests).map(|_| (pause(&mut numbers), plan(&mut numbers, &mut keyed))).collect()
             })
             .collect();
-        Self { max_retries, workers, odds }
+        Self { max_retries, inputs, workers, odds }
     }
 }
 

@@ -39,7 +39,7 @@ use ratchet_model::new_execution::NewExecution;
 use ratchet_model::scope::Scopes;
 use ratchet_store::Store;
 use ratchet_store::dedup::WriteToken;
-use ratchet_store::item::new_execution_item;
+use ratchet_store::item::new_execution_items;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -282,11 +282,12 @@ impl Api {
         let (ids, items): (Vec<_>, Vec<_>) = (0..count)
             .map(|number| {
                 let Seed { flow_id, trigger_type, millis, shard, bytes: padding } = seed(number);
+                let padded = || JsonText::new_unchecked(json!({ "padding": "x".repeat(padding) }).to_string());
                 let new = NewExecution {
                     flow_id: flow_id.to_owned(),
                     trigger_type,
                     trigger_data: JsonText::empty_object(),
-                    variables: JsonText::empty_object(),
+                    variables: if padding > 0 { padded() } else { JsonText::empty_object() },
                     priority: Priority::Normal,
                     timeout_seconds: 300,
                     max_retries: 3,
@@ -303,14 +304,11 @@ impl Api {
                 let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
                 let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
                 let token = WriteToken::new(None, now).expect("random numbers");
-                let mut item = new_execution_item(&caller, &new, &id, i64::from(number), now, &token);
-                if padding > 0 {
-                    let object = json!({ "padding": "x".repeat(padding) }).to_string();
-                    item.insert(ratchet_store::schema::VARIABLES.to_owned(), AttributeValue::S(object));
-                }
-                (id, item)
+                let items = new_execution_items(&caller, &new, &id, i64::from(number), now, &token);
+                (id, [Some(items.head), items.inputs])
             })
             .unzip();
+        let items: Vec<_> = items.into_iter().flatten().flatten().collect();
         for batch in items.chunks(25) {
             let puts = batch
                 .iter()
@@ -339,6 +337,17 @@ impl Api {
     pub async fn items(&self) -> Vec<ratchet_store::item::Item> {
         let output = self.database.scan().table_name(&self.table).consistent_read(true).send().await;
         output.expect("an answer").items.unwrap_or_default()
+    }
+
+    /// Puts an item into the table, past the service.
+    pub async fn put(&self, item: ratchet_store::item::Item) {
+        self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");
+    }
+
+    /// Deletes an item from the table, past the service.
+    pub async fn delete(&self, key: impl IntoIterator<Item = (String, AttributeValue)>) {
+        let key = key.into_iter().collect();
+        self.database.delete_item().table_name(&self.table).set_key(Some(key)).send().await.expect("an answer");
     }
 
     /// Puts an API key into the table as an item without the attributes of the list of keys.

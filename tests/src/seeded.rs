@@ -266,10 +266,11 @@ impl Seeded {
     }
 }
 
-/// The partition key of the item that a request is for, found by the way in which the SDK writes it.
+/// The partition key of the execution that a request is for, found by the way in which the SDK writes it: as a key, or as
+/// the value that a query compares with.
 fn partition_key(request: &[u8]) -> Option<&str> {
-    const BEFORE: &[u8] = br#""pk":{"S":""#;
-    let start = request.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len();
+    const BEFORE: &[u8] = br#"{"S":"e#"#;
+    let start = request.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len() - "e#".len();
     let rest = request.get(start..)?;
     let length = rest.iter().position(|byte| *byte == b'"')?;
     std::str::from_utf8(rest.get(..length)?).ok()

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetIte
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
+use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -34,7 +35,7 @@ impl Watch {
         std::mem::take(&mut self.0.lock().expect("no test panics while it holds this").requests)
     }
 
-    /// The write units that single-item writes consumed since the last call: of the table, and of all indexes.
+    /// The write units that the writes consumed since the last call: of the table, and of all indexes.
     #[must_use]
     pub fn units(&self) -> (f64, f64) {
         let mut record = self.0.lock().expect("no test panics while it holds this");
@@ -52,13 +53,14 @@ impl Watch {
         self.0.lock().expect("no test panics while it holds this").read_units += units;
     }
 
-    fn consumed(&self, capacity: Option<&ConsumedCapacity>) {
-        let Some(capacity) = capacity else { return };
+    fn consumed<'a>(&self, capacities: impl IntoIterator<Item = &'a ConsumedCapacity>) {
         let mut record = self.0.lock().expect("no test panics while it holds this");
-        record.table_units +=
-            capacity.table().and_then(aws_sdk_dynamodb::types::Capacity::capacity_units).unwrap_or_default();
-        let indexes = capacity.global_secondary_indexes().into_iter().flatten();
-        record.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
+        for capacity in capacities {
+            record.table_units +=
+                capacity.table().and_then(aws_sdk_dynamodb::types::Capacity::capacity_units).unwrap_or_default();
+            let indexes = capacity.global_secondary_indexes().into_iter().flatten();
+            record.index_units += indexes.filter_map(|(_, index)| index.capacity_units()).sum::<f64>();
+        }
     }
 }
 
@@ -76,6 +78,8 @@ impl Intercept for Watch {
         if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
         } else if let Some(input) = context.input_mut().downcast_mut::<PutItemInput>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
+        } else if let Some(input) = context.input_mut().downcast_mut::<TransactWriteItemsInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Indexes);
         } else if let Some(input) = context.input_mut().downcast_mut::<GetItemInput>() {
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
@@ -109,6 +113,8 @@ impl Intercept for Watch {
             if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
                 self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
+                self.consumed(output.consumed_capacity());
+            } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
                 self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
                 self.read(output.consumed_capacity());

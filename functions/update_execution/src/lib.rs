@@ -10,6 +10,7 @@ use lambda_http::Request;
 use ratchet_http::endpoint::respond;
 use ratchet_http::operation::Operation;
 use ratchet_http::response::Response;
+use ratchet_model::execution::etag;
 use ratchet_model::scope::Scope;
 use ratchet_store::Store;
 
@@ -29,9 +30,14 @@ pub const OPERATION: Operation = Operation {
 pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
     Ok(respond(&OPERATION, store.clock(), request, async |request| {
         let change = request::read(&request)?;
-        let changed = store.change(&request.caller, &request.execution_id()?, &change).await?;
-        let response = if request.prefers_minimal() { Response::minimal() } else { Response::ok(&changed.execution)? };
-        Ok(response.etag(changed.execution.etag()).replayed(changed.replayed))
+        let id = request.execution_id()?;
+        let (changed, response) = if request.prefers_minimal() {
+            (store.change(&request.caller, &id, &change).await?, Response::minimal())
+        } else {
+            let (changed, execution) = store.change_record(&request.caller, &id, &change).await?;
+            (changed, Response::ok(&execution)?)
+        };
+        Ok(response.etag(etag(changed.version)).replayed(changed.replayed))
     })
     .await)
 }

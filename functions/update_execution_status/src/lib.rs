@@ -11,7 +11,7 @@ use ratchet_http::endpoint::respond;
 use ratchet_http::operation::Operation;
 use ratchet_http::response::Response;
 use ratchet_model::error::Error;
-use ratchet_model::execution::Transition;
+use ratchet_model::execution::{Transition, etag};
 use ratchet_model::id::ExecutionId;
 use ratchet_model::scope::Scope;
 use ratchet_model::status::Status;
@@ -75,7 +75,7 @@ pub async fn handle(store: &Store, request: Request) -> Result<Response, Infalli
         // request was.
         let transition = changed.transition()?.ok_or_else(|| Error::internal("a transition without its log entry"))?;
         let response = Response::ok(&StatusUpdated::new(execution_id, &transition))?;
-        Ok(response.etag(changed.execution.etag()).replayed(changed.replayed))
+        Ok(response.etag(etag(changed.version)).replayed(changed.replayed))
     })
     .await)
 }

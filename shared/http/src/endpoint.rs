@@ -75,6 +75,7 @@ pub fn log_error(error: &Error, correlation_id: &str) {
         Error::NotFound
         | Error::Rejected(_)
         | Error::IdempotencyKeyReused
+        | Error::InputsTooLarge { .. }
         | Error::RecordTooLarge { .. }
         | Error::UpdateTooLarge { .. }
         | Error::PageOutOfReach { .. }

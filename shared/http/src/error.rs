@@ -105,7 +105,9 @@ impl HttpError {
                     Rejection::Attempt { .. } | Rejection::ClaimSuperseded { .. } => ErrorCode::AttemptSuperseded,
                 },
                 Error::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
-                Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => ErrorCode::PayloadTooLarge,
+                Error::InputsTooLarge { .. } | Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => {
+                    ErrorCode::PayloadTooLarge
+                }
                 // `From<Error>` converts these to validation errors.
                 Error::PageOutOfReach { .. } | Error::PageTooLarge { .. } => return None,
                 Error::StoreUnavailable { .. } => ErrorCode::StoreUnavailable,
@@ -168,9 +170,13 @@ impl HttpError {
             Self::Domain(Error::IdempotencyKeyReused) => {
                 "This Idempotency-Key was used before with another body: use a new key for a new request".to_owned()
             }
-            Self::Domain(Error::RecordTooLarge { size, limit }) => {
-                format!("The execution's record would have {size} bytes; at most {limit} can be stored")
+            Self::Domain(Error::InputsTooLarge { size, limit }) => {
+                format!("trigger_data and variables would have {size} bytes together; at most {limit} can be stored")
             }
+            Self::Domain(Error::RecordTooLarge { size, limit }) => format!(
+                "The execution's record would have {size} bytes without trigger_data and variables; at most {limit} can \
+                 be stored"
+            ),
             Self::Domain(Error::UpdateTooLarge { size, limit }) => format!(
                 "The record does not hold this update: its fields have {size} bytes, and with what is stored already \
                  the record would pass {limit} bytes"

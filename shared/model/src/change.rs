@@ -94,6 +94,14 @@ pub struct Change {
     pub options: WriteOptions,
 }
 
+impl Change {
+    /// Whether it changes nothing, be it applied or not.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        self.transition.is_none() && self.fields.is_empty()
+    }
+}
+
 /// A status to enter.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestedTransition {

@@ -11,6 +11,13 @@ pub enum Error {
     Rejected(Rejection),
     /// The Idempotency-Key was used before with another body.
     IdempotencyKeyReused,
+    /// The inputs of a new execution are larger than an item may be.
+    InputsTooLarge {
+        /// Their size, in bytes.
+        size: usize,
+        /// How many bytes they may have.
+        limit: usize,
+    },
     /// The record that would be created is larger than an item may be.
     RecordTooLarge {
         /// The whole record's size, in bytes.
@@ -65,6 +72,7 @@ impl std::fmt::Display for Error {
             Self::NotFound => formatter.write_str("no such execution"),
             Self::Rejected(_) => formatter.write_str("the execution's state does not allow the write"),
             Self::IdempotencyKeyReused => formatter.write_str("the Idempotency-Key was used with another body"),
+            Self::InputsTooLarge { size, limit } => write!(formatter, "inputs of {size} bytes, of at most {limit}"),
             Self::RecordTooLarge { size, limit } => write!(formatter, "a record of {size} bytes, of at most {limit}"),
             Self::UpdateTooLarge { size, limit } => {
                 write!(formatter, "{size} bytes of fields for a record of at most {limit}")

@@ -68,12 +68,16 @@ fn never_sent(error: &ConnectorError) -> bool {
 }
 
 /// The error codes by which DynamoDB throttles.
-pub const THROTTLED: [&str; 5] = [
+///
+/// Of the last two, one names another request's transaction, the other one an attempt at this very transaction that is
+/// still under way: that attempt is in doubt.
+pub const THROTTLED: [&str; 6] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "RequestLimitExceeded",
     "ReplicatedWriteConflictException",
     "TransactionConflictException",
+    "TransactionInProgressException",
 ];
 
 /// Whether DynamoDB refused an item for its size.

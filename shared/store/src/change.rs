@@ -15,7 +15,7 @@ use ratchet_model::status::Status;
 use crate::attempts::{Attempts, failed_write, is_too_large};
 use crate::dedup::{Duplicate, Fenced, WriteToken};
 use crate::expression::{Expression, number, text};
-use crate::item::{self, Item, attempt_of, read_execution, read_state, read_transitions, transition_entry};
+use crate::item::{self, Item, attempt_of, read_state, read_transitions, transition_entry};
 use crate::rules::{Decision, Rule, decide, superseded};
 use crate::schema as a;
 use crate::table_keys as k;
@@ -28,11 +28,11 @@ pub const MAX_ATTEMPTS: usize = 2;
 /// A change that took effect, now or by an earlier attempt or request.
 #[derive(Debug)]
 pub struct Changed {
-    /// The record: after the change or, for a duplicate, in its present state.
-    pub execution: Execution,
+    /// The version of the record: after the change or, for a duplicate, at present.
+    pub version: i64,
     /// Whether an earlier request with the same Idempotency-Key made the change.
     pub replayed: bool,
-    item: Item,
+    head: Item,
     /// The id of the write, by which the transition log has the change, if it was a transition.
     write_id: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Changed {
     /// [`Error::Internal`] where the log cannot be read.
     pub fn transition(&self) -> Result<Option<Transition>, Error> {
         let Some(write_id) = &self.write_id else { return Ok(None) };
-        let log = read_transitions(&self.item)?;
+        let log = read_transitions(&self.head)?;
         Ok(log.into_iter().find(|(id, _)| id == write_id).map(|(_, transition)| transition))
     }
 }
@@ -75,7 +75,7 @@ impl Write<'_> {
         let mut expression = Expression::default();
         let pk = expression.name(a::PK);
         expression.require(format!("attribute_exists({pk})"));
-        let changes_nothing = self.change.transition.is_none() && self.change.fields.is_empty();
+        let changes_nothing = self.change.changes_nothing();
         if changes_nothing && self.change.options.idempotency_key.is_none() {
             // `{}` changes nothing, so that a repeat of it needs no write token. If-Match still counts.
             self.require_rules(&mut expression);
@@ -186,9 +186,9 @@ impl Write<'_> {
 
     /// A change that took effect, as `item` shows it.
     fn changed(&self, item: Item, replayed: bool) -> Result<Changed, Error> {
-        let execution = read_execution(&item)?;
+        let version = read_state(&item)?.version;
         let write_id = self.change.transition.is_some().then(|| self.token.id().to_owned());
-        Ok(Changed { execution, replayed, item, write_id })
+        Ok(Changed { version, replayed, head: item, write_id })
     }
 }
 
@@ -246,6 +246,27 @@ impl Store {
             }
         }
         Err(Error::StoreUnavailable { reason: "fenced by writers whose clocks are ahead, again and again".to_owned() })
+    }
+
+    /// Changes an execution as [`Store::change`] does, and returns the record besides. One request more where the inputs are
+    /// in an item of their own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::change`]. [`Error::OutcomeUnknown`] also where the change took effect and the inputs could not be
+    /// read: a repeat with the same Idempotency-Key reads them.
+    pub async fn change_record(
+        &self,
+        caller: &Caller,
+        id: &ExecutionId,
+        change: &Change,
+    ) -> Result<(Changed, Execution), Error> {
+        let changed = self.change(caller, id, change).await?;
+        let execution = self.complete(caller, id, &changed.head).await.map_err(|error| match error {
+            Error::StoreUnavailable { reason } if !change.changes_nothing() => Error::OutcomeUnknown { reason },
+            error => error,
+        })?;
+        Ok((changed, execution))
     }
 
     /// Sends a write: one request. `size` is that of the fields, in bytes.

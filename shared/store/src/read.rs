@@ -1,4 +1,4 @@
-//! Reads of single items, each one request.
+//! Reads of one execution, or of one API key, each one request.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use ratchet_model::id::{ExecutionId, KeyId};
 
 use crate::Store;
 use crate::attempts::failed_read;
-use crate::expression::text;
-use crate::item::{Item, read_api_key, read_execution, read_transitions};
+use crate::expression::{Expression, text};
+use crate::item::{Inputs, Item, has_inputs_apart, read_api_key, read_execution, read_transitions};
 use crate::schema as a;
 use crate::table_keys as k;
 
@@ -28,8 +28,46 @@ impl Store {
     ///
     /// [`Error::NotFound`], [`Error::StoreUnavailable`].
     pub async fn execution(&self, caller: &Caller, id: &ExecutionId) -> Result<Execution, Error> {
-        let item = self.item(k::execution_pk(&caller.organization, id), a::HEAD_SK, true).await?;
-        read_execution(&item.ok_or(Error::NotFound)?)
+        let items = self.partition(caller, id, a::HEAD_SK).await?;
+        let item = |sk: &str| {
+            items.iter().find(|item| item.get(a::SK).is_some_and(|own| own.as_s().is_ok_and(|own| own == sk)))
+        };
+        read_execution(item(a::HEAD_SK).ok_or(Error::NotFound)?, Inputs::Read(item(a::INPUTS_SK)))
+    }
+
+    /// The record of an execution whose head is known: the head itself and, if it says that there are, its inputs, which are
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`].
+    pub(crate) async fn complete(&self, caller: &Caller, id: &ExecutionId, head: &Item) -> Result<Execution, Error> {
+        if !has_inputs_apart(head) {
+            return read_execution(head, Inputs::Read(None));
+        }
+        let rest = self.partition(caller, id, a::INPUTS_SK).await?;
+        read_execution(head, Inputs::Read(rest.first()))
+    }
+
+    /// The items of an execution from a sort key on, read consistently. One request.
+    async fn partition(&self, caller: &Caller, id: &ExecutionId, from: &str) -> Result<Vec<Item>, Error> {
+        let mut expression = Expression::default();
+        let (pk, sk) = (expression.name(a::PK), expression.name(a::SK));
+        let partition = expression.value(text(k::execution_pk(&caller.organization, id)));
+        let from = expression.value(text(from));
+        let (names, values) = expression.into_maps();
+        let output = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(format!("{pk} = {partition} AND {sk} >= {from}"))
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed_read(&error))?;
+        Ok(output.items.unwrap_or_default())
     }
 
     /// The transitions of an execution, oldest first.

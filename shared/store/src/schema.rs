@@ -12,6 +12,8 @@ pub const TTL: &str = "ttl";
 
 /// `sk` of an execution's head.
 pub const HEAD_SK: &str = "h";
+/// `sk` of an execution's inputs: its trigger data and variables, which never change.
+pub const INPUTS_SK: &str = "i";
 /// `sk` of a flow's counter.
 pub const COUNTER_SK: &str = "c";
 /// `sk` of an API key.
@@ -44,6 +46,8 @@ pub const TRIGGER_TYPE: &str = "tt";
 pub const TRIGGER_DATA: &str = "td";
 /// `variables` as JSON text; absent: `{}`
 pub const VARIABLES: &str = "va";
+/// Whether `trigger_data` and `variables` are in an item of their own; absent: they are in the head.
+pub const INPUTS_APART: &str = "in";
 /// `priority`; absent: `normal`
 pub const PRIORITY: &str = "pr";
 /// When it first ran, in epoch milliseconds; absent: never

@@ -3,6 +3,7 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | an execution's head | `e#<organization>#<id>` | `h` |
+//! | its inputs, where they are large | `e#<organization>#<id>` | `i` |
 //! | the counter of a flow | `c#<organization>#<flow_id>` | `c` |
 //! | an API key | `k#<key id>` | `k` |
 //!
@@ -20,7 +21,7 @@ use ratchet_model::status::Status;
 /// second, and a page costs eight small queries, sent at once (docs/adr/0003).
 pub const SHARDS: u8 = 8;
 
-/// `pk` of an execution's head.
+/// `pk` of an execution's items.
 #[must_use]
 pub fn execution_pk(organization: &OrganizationId, id: &ExecutionId) -> String {
     format!("e#{organization}#{id}")

@@ -128,17 +128,33 @@ async fn an_update_that_a_large_record_does_not_hold_is_refused_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_too_large_together_create_no_execution() {
     let world = World::start().await;
-    let part = object(140 * 1024);
-    let members = format!("\"metadata\":{part},\"variables\":{part},\"trigger_data\":{part}");
+    let part = object(210 * 1024);
+    let members = format!("\"variables\":{part},\"trigger_data\":{part}");
     for _ in 0..2 {
         let send = world.call(Execute).header("content-type", "application/json").header("idempotency-key", "k");
         assert_too_large(&send.body(Execute.body(&members)).send().await, 420 * 1024, ITEM);
     }
-    let members = format!("\"final_output\":{part},\"metadata\":{part},\"performance_metrics\":{part}");
+    let members = format!("\"final_output\":{part},\"performance_metrics\":{part}");
     assert_too_large(&world.send(Update, Update.body(&members)).await, 420 * 1024, ITEM);
     world.assert_untouched().await;
     // Its key was not used up either.
     let send = world.call(Execute).header("content-type", "application/json").header("idempotency-key", "k");
     let created = send.body(Execute.body("")).send().await;
     assert_eq!(created.assert_status(200).header("idempotency-replayed"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_inputs_leave_room_for_the_largest_result() {
+    let world = World::start().await;
+    let inputs = object(399 * 1024);
+    let members = format!("\"variables\":{inputs},\"metadata\":{}", object(1024));
+    let created = world.send(Execute, Execute.body(&members)).await;
+    let id = text(&created.assert_status(200).body["execution"]["id"]);
+    let path = format!("/flows/executions/{id}");
+    world.api.patch(&path, &json!({ "status": "running" })).await.assert_status(200);
+    let end = Update.body(&format!("\"status\":\"completed\",\"final_output\":{}", object(390 * 1024)));
+    let call = call(&world.api, Update, &id).header("content-type", "application/json");
+    let ended = call.body(end).send().await;
+    assert!(ended.assert_status(200).text.contains(&format!("\"variables\":{inputs},")));
+    assert_eq!(world.api.get(&path).await.text, ended.text);
 }

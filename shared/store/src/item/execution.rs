@@ -13,14 +13,56 @@ use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 
 use super::attributes::{Attributes, Item};
+use super::size::size as item_size;
 use crate::dedup::{self, WriteToken};
 use crate::expression::{empty_map, number, text};
 use crate::schema as a;
 use crate::table_keys as k;
 
-/// The head item of a new execution. A value that equals its default is left out: the item is billed by its size.
+/// How large a head may be with its inputs, in bytes: one write unit. A larger one leaves them in an item of their own, for
+/// every change of status is billed by the size of the head, and inputs never change.
+const HEAD_WITH_INPUTS: usize = 1024;
+
+/// The items of a new execution.
+#[derive(Debug)]
+pub struct NewItems {
+    /// The head: everything that conditions, indexes and writers touch.
+    pub head: Item,
+    /// The inputs, if they are not in the head.
+    pub inputs: Option<Item>,
+}
+
+/// The attributes of the inputs; those that equal their default are left out.
+pub fn inputs_of(new: &NewExecution) -> impl Iterator<Item = (String, AttributeValue)> {
+    [(a::TRIGGER_DATA, &new.trigger_data), (a::VARIABLES, &new.variables)]
+        .into_iter()
+        .filter(|(_, object)| **object != JsonText::empty_object())
+        .map(|(name, object)| (name.to_owned(), text(object.as_str())))
+}
+
+/// The items of a new execution. A value that equals its default is left out: an item is billed by its size.
 #[must_use]
-pub fn new_execution_item(
+pub fn new_execution_items(
+    caller: &Caller,
+    new: &NewExecution,
+    id: &ExecutionId,
+    execution_number: i64,
+    now: Timestamp,
+    token: &WriteToken,
+) -> NewItems {
+    let mut head = new_head(caller, new, id, execution_number, now, token);
+    let inputs: Item = inputs_of(new).collect();
+    if inputs.is_empty() || item_size(&head) + item_size(&inputs) <= HEAD_WITH_INPUTS {
+        head.extend(inputs);
+        return NewItems { head, inputs: None };
+    }
+    head.insert(a::INPUTS_APART.to_owned(), number(1));
+    let keys = [(a::PK, k::execution_pk(&caller.organization, id)), (a::SK, a::INPUTS_SK.to_owned())];
+    let keys = keys.into_iter().map(|(name, key)| (name.to_owned(), text(key)));
+    NewItems { head, inputs: Some(inputs.into_iter().chain(keys).collect()) }
+}
+
+fn new_head(
     caller: &Caller,
     new: &NewExecution,
     id: &ExecutionId,
@@ -55,12 +97,8 @@ pub fn new_execution_item(
     .collect();
 
     let mut put = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
-    for (name, object) in
-        [(a::TRIGGER_DATA, &new.trigger_data), (a::VARIABLES, &new.variables), (a::METADATA, &new.metadata)]
-    {
-        if *object != JsonText::empty_object() {
-            put(name, text(object.as_str()));
-        }
+    if new.metadata != JsonText::empty_object() {
+        put(a::METADATA, text(new.metadata.as_str()));
     }
     if new.priority != Priority::default() {
         put(a::PRIORITY, text(new.priority.as_str()));
@@ -111,13 +149,41 @@ pub fn read_state(item: &Item) -> Result<State, Error> {
     })
 }
 
-/// Reads a record.
+/// Where the inputs of a record are read from.
+#[derive(Debug, Clone, Copy)]
+pub enum Inputs<'a> {
+    /// From the head or, where the head says that they are apart, from this item.
+    Read(Option<&'a Item>),
+    /// Nowhere: whoever shows the record leaves them out.
+    LeftOut,
+}
+
+/// Whether an execution's inputs are in an item of their own.
+#[must_use]
+pub fn has_inputs_apart(head: &Item) -> bool {
+    head.contains_key(a::INPUTS_APART)
+}
+
+/// Reads a record from its head and its inputs.
 ///
 /// # Errors
 ///
+/// [`Error::StoreUnavailable`] where the inputs are not there yet: head and inputs become visible one after the other.
 /// [`Error::Internal`] for an attribute that is missing or has another type.
-pub fn read_execution(item: &Item) -> Result<Execution, Error> {
-    let attributes = Attributes(item);
+pub fn read_execution(head: &Item, inputs: Inputs) -> Result<Execution, Error> {
+    let attributes = Attributes(head);
+    let (trigger_data, variables) = match inputs {
+        Inputs::LeftOut => (JsonText::empty_object(), JsonText::empty_object()),
+        Inputs::Read(apart) => {
+            let item = if has_inputs_apart(head) {
+                let reason = || Error::StoreUnavailable { reason: "an execution's inputs are missing".to_owned() };
+                Attributes(apart.ok_or_else(reason)?)
+            } else {
+                Attributes(head)
+            };
+            (item.object(a::TRIGGER_DATA)?, item.object(a::VARIABLES)?)
+        }
+    };
     let mut key = attributes.text(a::PK)?.splitn(3, '#').skip(1);
     let organization_id = key.next().and_then(OrganizationId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
     let id = key.next().and_then(ExecutionId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
@@ -138,8 +204,8 @@ pub fn read_execution(item: &Item) -> Result<Execution, Error> {
         organization_id,
         execution_number: attributes.number(a::NUMBER)?,
         trigger_type: attributes.named::<TriggerType>(a::TRIGGER_TYPE)?,
-        trigger_data: attributes.object(a::TRIGGER_DATA)?,
-        variables: attributes.object(a::VARIABLES)?,
+        trigger_data,
+        variables,
         priority,
         status,
         version: attributes.number(a::VERSION)?,

@@ -24,7 +24,7 @@ use self::scan::{IndexQuery, entry_order};
 use crate::Store;
 use crate::attempts::failed_read;
 use crate::expression::text;
-use crate::item::{Item, read_execution};
+use crate::item::{Inputs, Item, has_inputs_apart, read_execution};
 use crate::schema as a;
 use crate::table_keys as k;
 
@@ -170,12 +170,30 @@ impl Store {
         }
         let batches =
             try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), failed_read))).await?;
+        let heads: Vec<Item> = batches.into_iter().flatten().collect();
+        let inputs = self.fetch_inputs(&heads).await?;
         let mut records = HashMap::with_capacity(orders.len());
-        for item in batches.iter().flatten() {
-            records.insert(entry_order(item)?, read_execution(item)?);
+        for head in &heads {
+            let inputs = partition(head).and_then(|pk| inputs.get(pk));
+            records.insert(entry_order(head)?, read_execution(head, Inputs::Read(inputs))?);
         }
         Ok(records)
     }
+
+    /// Fetches the inputs of those executions that have them in an item of their own, by the partition.
+    async fn fetch_inputs(&self, heads: &[Item]) -> Result<HashMap<String, Item>, Error> {
+        let apart = heads.iter().filter(|head| has_inputs_apart(head)).filter_map(partition);
+        let key = |pk: &str| Item::from([(a::PK.to_owned(), text(pk)), (a::SK.to_owned(), text(a::INPUTS_SK))]);
+        let keys: Vec<Item> = apart.map(key).collect();
+        let batches =
+            try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), failed_read))).await?;
+        let items = batches.into_iter().flatten();
+        Ok(items.filter_map(|item| Some((partition(&item)?.to_owned(), item))).collect())
+    }
+}
+
+fn partition(item: &Item) -> Option<&str> {
+    item.get(a::PK)?.as_s().ok().map(String::as_str)
 }
 
 /// The index may lag: a record that has left the requested status is not in the list any more.
