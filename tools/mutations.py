@@ -30,6 +30,9 @@ ATTEMPTS = "shared/store/src/attempts.rs"
 STATUS = "shared/model/src/status.rs"
 API_KEY = "shared/model/src/api_key.rs"
 GUARD = "shared/http/src/gateway_event.rs"
+TRANSITIONS = "shared/store/src/item/transitions.rs"
+EXECUTION = "shared/store/src/item/execution.rs"
+CREATE = "shared/store/src/create.rs"
 
 
 @dataclass
@@ -338,6 +341,75 @@ MUTATIONS = [
         "    event.is_base64_encoded &= ",
         "    let _ = ",
         "hostile_events",
+    ),
+    Mutation(
+        "a write is applied in another attempt than the one for which it speaks",
+        RULES,
+        "            rules.push(Self::Attempt(attempt));\n",
+        "            let _ = attempt;\n",
+        "attempts",
+    ),
+    Mutation(
+        "a claim does not raise the attempt",
+        CHANGE,
+        'format!("if_not_exists({attempt}, {zero}) + {one}")',
+        'format!("if_not_exists({attempt}, {one}) + {zero}")',
+        "attempts",
+    ),
+    Mutation(
+        "the log does not say which entries begin an attempt",
+        TRANSITIONS,
+        "to.begins_an_attempt().then(|| number(1))",
+        "(to == Status::Pending).then(|| number(1))",
+        "attempts",
+    ),
+    Mutation(
+        "the repeat of a claim is shown another worker's attempt",
+        RULES,
+        "begun.filter(|begun| is_claim && *begun != state.attempt)?",
+        "begun.filter(|begun| is_claim && *begun > state.attempt)?",
+        "attempts",
+    ),
+    Mutation(
+        "a timeout may fall",
+        RULES,
+        'expression.require(format!("{present} <= {requested}"));',
+        'expression.require(format!("({present} <= {requested} OR {present} > {requested})"));',
+        "attempts",
+    ),
+    Mutation(
+        "a report for an attempt that may still come is refused for good",
+        RULES,
+        "            Self::Attempt(requested) => *requested < state.attempt,",
+        "            Self::Attempt(_) => true,",
+    ),
+    Mutation(
+        "the head is put without its inputs",
+        CREATE,
+        "                .transact_items(self.put_if_absent(inputs)?)\n",
+        "",
+        "inputs",
+    ),
+    Mutation(
+        "inputs that are not visible yet are taken for none",
+        EXECUTION,
+        "Attributes(apart.ok_or_else(reason)?)",
+        "Attributes(apart.ok_or_else(reason).unwrap_or(head))",
+        "inputs",
+    ),
+    Mutation(
+        "a transaction that met another one is an internal error",
+        CREATE,
+        '["TransactionConflict", "ThrottlingError",',
+        '["TransactionInConflict", "ThrottlingError",',
+        "inputs",
+    ),
+    Mutation(
+        "a write whose inputs cannot be read is answered as not done",
+        CHANGE,
+        "Error::StoreUnavailable { reason } if !change.changes_nothing() => Error::OutcomeUnknown { reason },",
+        "Error::StoreUnavailable { reason } if change.changes_nothing() => Error::OutcomeUnknown { reason },",
+        "inputs",
     ),
 ]
 

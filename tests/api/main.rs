@@ -27,3 +27,4 @@ mod tenants;
 mod trust;
 mod update_execution;
 mod update_execution_status;
+mod upgrade;

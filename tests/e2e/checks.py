@@ -127,6 +127,26 @@ def a_repeat_with_its_key_creates_one_execution(world: World) -> None:
     )
 
 
+# So large that they are in an item of their own.
+LARGE_INPUTS = {"text": "x" * 5000, "exact": 1}
+
+
+@check("execute_flow")
+def a_repeat_with_large_inputs_creates_one_execution(world: World) -> None:
+    body = {"flow_id": f"flow-{uuid4()}", "trigger_type": "manual", "variables": LARGE_INPUTS}
+    key = str(uuid4())
+    first = world.admin.post("/flows/execute", body, idempotency_key=key)
+    again = world.admin.post("/flows/execute", body, idempotency_key=key)
+    assert ok(first)["execution"] == ok(again)["execution"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert first.json()["execution"]["variables"] == LARGE_INPUTS
+
+
+def with_large_inputs(world: World) -> str:
+    body = {"flow_id": f"flow-{uuid4()}", "trigger_type": "api", "variables": LARGE_INPUTS}
+    return ok(world.admin.post("/flows/execute", body))["execution"]["id"]
+
+
 @check("execute_flow")
 def refuses_what_is_no_execution(world: World) -> None:
     invalid(
@@ -170,6 +190,11 @@ def returns_the_record_or_304(world: World) -> None:
     unchanged = world.reader.get(f"{EXECUTIONS}/{created['id']}", if_none_match=answer.headers["etag"])
     assert (unchanged.status, unchanged.body) == (304, b""), str(unchanged)
     refused(world.writer.get(f"{EXECUTIONS}/{created['id']}"), 403, "FORBIDDEN")
+
+
+@check("get_execution")
+def returns_large_inputs(world: World) -> None:
+    assert ok(world.reader.get(f"{EXECUTIONS}/{with_large_inputs(world)}"))["variables"] == LARGE_INPUTS
 
 
 @check("get_execution")
@@ -264,6 +289,22 @@ def changes_status_and_fields(world: World) -> None:
     )
     assert done["status"] == "completed" and done["completed_at"] and done["duration_ms"] >= 0
     assert done["tokens_used"] == 12, "the refused write was not applied"
+
+
+@check("update_execution")
+def answers_with_large_inputs(world: World) -> None:
+    path = f"{EXECUTIONS}/{with_large_inputs(world)}"
+    assert ok(world.writer.patch(path, {"status": "running"}))["variables"] == LARGE_INPUTS
+
+
+@check("update_execution")
+def a_superseded_attempt_is_told_so(world: World) -> None:
+    path = f"{EXECUTIONS}/{world.execution('running')['id']}"
+    for status in ("interrupted", "running"):
+        ok(world.writer.patch(path, {"status": status, "attempt": 1}))
+    detail = refused(world.writer.patch(path, {"status": "failed", "attempt": 1}), 409, "ATTEMPT_SUPERSEDED")
+    assert "attempt 2" in detail, detail
+    assert ok(world.writer.patch(path, {"status": "completed", "attempt": 2}))["attempt"] == 2
 
 
 @check("update_execution")
