@@ -30,6 +30,9 @@ ATTEMPTS = "shared/store/src/attempts.rs"
 STATUS = "shared/model/src/status.rs"
 API_KEY = "shared/model/src/api_key.rs"
 GUARD = "shared/http/src/gateway_event.rs"
+API_KEYS = "shared/store/src/api_keys.rs"
+CALLER = "shared/model/src/caller.rs"
+TRANSITIONS = "shared/store/src/item/transitions.rs"
 
 
 @dataclass
@@ -338,6 +341,33 @@ MUTATIONS = [
         "    event.is_base64_encoded &= ",
         "    let _ = ",
         "hostile_events",
+    ),
+    Mutation(
+        "a rotation loses the name of the key",
+        API_KEYS,
+        "let record = ApiKeyRecord { digest: key.digest(), valid_until, ..stored.clone() };",
+        "let record = ApiKeyRecord { digest: key.digest(), valid_until, name: None, ..stored.clone() };",
+        "keys",
+    ),
+    Mutation(
+        "the name of a key is not escaped in the authorizer's context",
+        CALLER,
+        "utf8_percent_encode(name.as_str(), ESCAPED).to_string()",
+        "name.to_string()",
+    ),
+    Mutation(
+        "the authorizer does not say when the key ends",
+        API_KEY,
+        "            expires_at: self.valid_until,",
+        "            expires_at: None,",
+        "get_caller",
+    ),
+    Mutation(
+        "in the transition log a name takes the place of a reason that there is not",
+        TRANSITIONS,
+        "parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));",
+        "parts.extend(optional.into_iter().take(length).flatten());",
+        "list_transitions",
     ),
 ]
 

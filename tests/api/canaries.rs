@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 use reqwest::Method;
 use tests::canaries::{CANARY, NO_ROUTE, Planted, accepted, called, complaint, execute, headers, refused};
@@ -151,6 +152,8 @@ async fn nothing_that_was_sent_and_nothing_of_the_inside_is_in_any_log_or_error(
     let record = ApiKeyRecord {
         digest: key.digest(),
         organization: tests::organization("acme"),
+        // A name is in answers to its own organization, and in no line of the log.
+        name: KeyName::parse(CANARY).ok(),
         scopes: Scopes::ALL,
         valid_until: None,
     };

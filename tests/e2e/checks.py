@@ -396,12 +396,24 @@ def says_who_changed_what(world: World) -> None:
     steps = [(step["from"], step["to"], step["reason"]) for step in answer["transitions"]]
     assert steps == [("pending", "running", None), ("running", "failed", "no answer")]
     assert {step["by"] for step in answer["transitions"]} == {world.admin.key.split("_")[1]}, "the id of the key"
+    assert {step["by_name"] for step in answer["transitions"]} == {None}, "the key has no name"
     refused(world.writer.get(f"/executions/{created['id']}/transitions"), 403, "FORBIDDEN")
 
 
 @check("list_transitions")
 def another_organizations_transitions_are_not_there(world: World) -> None:
     hidden_from_others(world, lambda api, id: api.get(f"/executions/{id}/transitions"))
+
+
+@check("list_transitions")
+def says_by_which_name(world: World) -> None:
+    created = world.execution()
+    # Beyond ASCII, so that what carries the authorizer's answer to the function is tried with it.
+    name = "Zo\u00eb \U0001f980, 100% \u30c7\u30d7\u30ed\u30a4"
+    named = world.stack.api(world.stack.new_key("acme", "admin", name=name))
+    ok(named.patch(f"{EXECUTIONS}/{created['id']}", {"status": "running"}))
+    (running,) = ok(named.get(f"/executions/{created['id']}/transitions"))["transitions"]
+    assert running["by_name"] == name, running
 
 
 # ---------------------------------------------------------------- authorizer

@@ -195,6 +195,7 @@ def make_table(port: int, name: str) -> None:
             "sk": {"S": "k"},
             "hs": {"B": hashlib.sha256(key.encode()).digest()},
             "og": {"S": "acme"},
+            "na": {"S": "Nightly reports"},
             "sp": {"S": "read,write"},
         },
     )

@@ -6,6 +6,7 @@ use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::Transition;
 use ratchet_model::id::KeyId;
+use ratchet_model::key_name::KeyName;
 use ratchet_model::limits::MAX_LOGGED_REASON;
 use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
@@ -15,7 +16,11 @@ use crate::dedup::WriteToken;
 use crate::expression::{number, text};
 use crate::schema as a;
 
-/// One entry of the transition log: write token, status, time, key id and, if there was one, reason.
+/// One entry of the transition log: write token, status, time, key id, and of each that there is: reason, name of the
+/// key. A later version may add to the end.
+///
+/// In the place of one that there is not stands NULL, and nothing where none follows it: an entry without any is as
+/// short as version 0.1 wrote it.
 ///
 /// `from` is not in it: it is the status to which the previous transition led. Neither is the version: DynamoDB counts
 /// it, and a map beside this one keeps it.
@@ -28,8 +33,16 @@ pub fn transition_entry(
 ) -> AttributeValue {
     let mut parts = vec![token.content(), text(to.as_str()), number(at.millis()), text(caller.key_id.as_str())];
     let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect::<String>());
-    parts.extend(reason.map(text));
+    let by_name = caller.key_name.as_ref().map(KeyName::as_str);
+    let optional = [reason.map(text), by_name.map(text)];
+    let length = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));
     AttributeValue::L(parts)
+}
+
+/// An optional part of an entry; `None` where it is absent or NULL.
+fn optional_part(parts: &[AttributeValue], index: usize) -> Option<&AttributeValue> {
+    parts.get(index).filter(|part| !part.is_null())
 }
 
 /// Reads the transitions, oldest first, each with the id of its write.
@@ -43,13 +56,20 @@ pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error>
     let mut transitions = Vec::new();
     for (id, entry) in map(a::TRANSITIONS)? {
         let read = || {
-            let [_token, to, at, by, reason @ ..] = entry.as_l().ok()?.as_slice() else { return None };
+            let [_token, to, at, by, optional @ ..] = entry.as_l().ok()?.as_slice() else { return None };
             Some(Transition {
                 from: Status::Pending,
                 to: Status::parse(to.as_s().ok()?)?,
                 at: Timestamp::from_millis(at.as_n().ok()?.parse().ok()?)?,
                 by: KeyId::parse(by.as_s().ok()?)?,
-                reason: reason.first().and_then(|reason| reason.as_s().ok()).cloned(),
+                by_name: match optional_part(optional, 1) {
+                    Some(name) => Some(KeyName::parse(name.as_s().ok()?).ok()?),
+                    None => None,
+                },
+                reason: match optional_part(optional, 0) {
+                    Some(reason) => Some(reason.as_s().ok()?.clone()),
+                    None => None,
+                },
                 version: versions.get(id)?.as_n().ok()?.parse().ok()?,
             })
         };
