@@ -33,6 +33,7 @@ GUARD = "shared/http/src/gateway_event.rs"
 API_KEYS = "shared/store/src/api_keys.rs"
 CALLER = "shared/model/src/caller.rs"
 TRANSITIONS = "shared/store/src/item/transitions.rs"
+GET_CALLER = "functions/get_caller/src/lib.rs"
 
 
 @dataclass
@@ -347,7 +348,7 @@ MUTATIONS = [
         API_KEYS,
         "let record = ApiKeyRecord { digest: key.digest(), valid_until, ..stored.clone() };",
         "let record = ApiKeyRecord { digest: key.digest(), valid_until, name: None, ..stored.clone() };",
-        "keys",
+        "get_caller",
     ),
     Mutation(
         "the name of a key is not escaped in the authorizer's context",
@@ -368,6 +369,13 @@ MUTATIONS = [
         "parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));",
         "parts.extend(optional.into_iter().take(length).flatten());",
         "list_transitions",
+    ),
+    Mutation(
+        "a key that may only write does not learn who it speaks for",
+        GET_CALLER,
+        'path: "/api/v1/me", scope: None };',
+        'path: "/api/v1/me", scope: Some(Scope::Read) };',
+        "get_caller",
     ),
 ]
 

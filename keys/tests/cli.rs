@@ -210,7 +210,9 @@ async fn a_name_is_kept_from_the_creation_through_rotations_and_shown_with_the_i
         lines[0].ends_with("  NAME") && lines[1..].iter().all(|line| line.ends_with(&format!("  {name}"))),
         "{list:?}"
     );
-    assert_eq!((status(&api, &third).await, status(&api, &twin).await), (200, 200));
+    for key in [&third, &twin] {
+        assert_eq!(api.with_key(key.reveal()).get("/me").await.assert_status(200).body["key_name"], name);
+    }
     for what in ["is revoked since", "was revoked before"] {
         let output = keys(&api, &["revoke", third.id().as_str()]).await;
         let line = format!("Key {} ({name}) of organization acme {what}", third.id());

@@ -198,7 +198,7 @@ async fn a_key_of_version_0_1_has_no_name_and_a_damaged_name_lets_nobody_in() {
     item.insert(attributes::API_KEY_NAME.to_owned(), AttributeValue::S(String::new()));
     api.put_item(item).await;
     assert!(matches!(api.store.api_key(&key.id()).await, Err(Error::Internal(_))));
-    let answer = api.with_key(key.reveal()).get("/flows/executions").await;
+    let answer = api.with_key(key.reveal()).get("/me").await;
     assert_eq!(answer.assert_status(500).body, json!({ "message": "Internal Server Error" }));
 }
 
