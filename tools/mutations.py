@@ -355,6 +355,7 @@ MUTATIONS = [
         CALLER,
         "utf8_percent_encode(name.as_str(), ESCAPED).to_string()",
         "name.to_string()",
+        "caller::tests",
     ),
     Mutation(
         "the authorizer does not say when the key ends",
