@@ -30,9 +30,12 @@ ATTEMPTS = "shared/store/src/attempts.rs"
 STATUS = "shared/model/src/status.rs"
 API_KEY = "shared/model/src/api_key.rs"
 GUARD = "shared/http/src/gateway_event.rs"
+API_KEYS = "shared/store/src/api_keys.rs"
+CALLER = "shared/model/src/caller.rs"
 TRANSITIONS = "shared/store/src/item/transitions.rs"
 EXECUTION = "shared/store/src/item/execution.rs"
 CREATE = "shared/store/src/create.rs"
+GET_CALLER = "functions/get_caller/src/lib.rs"
 
 
 @dataclass
@@ -296,8 +299,8 @@ MUTATIONS = [
     Mutation(
         "a key without the scope may write",
         "shared/http/src/endpoint.rs",
-        "match request.require(operation.scope) {",
-        "match request.require(operation.scope).or(Ok::<(), HttpError>(())) {",
+        "match operation.scope.map_or(Ok(()), |scope| request.require(scope)) {",
+        "match operation.scope.map_or(Ok(()), |scope| request.require(scope).or(Ok::<(), HttpError>(()))) {",
         "update_execution",
     ),
     Mutation(
@@ -341,6 +344,41 @@ MUTATIONS = [
         "    event.is_base64_encoded &= ",
         "    let _ = ",
         "hostile_events",
+    ),
+    Mutation(
+        "a rotation loses the name of the key",
+        API_KEYS,
+        "let record = ApiKeyRecord { digest: key.digest(), valid_until, ..stored.clone() };",
+        "let record = ApiKeyRecord { digest: key.digest(), valid_until, name: None, ..stored.clone() };",
+        "get_caller",
+    ),
+    Mutation(
+        "the name of a key is not escaped in the authorizer's context",
+        CALLER,
+        "utf8_percent_encode(name.as_str(), ESCAPED).to_string()",
+        "name.to_string()",
+        "caller::tests",
+    ),
+    Mutation(
+        "the authorizer does not say when the key ends",
+        API_KEY,
+        "            expires_at: self.valid_until,",
+        "            expires_at: None,",
+        "get_caller",
+    ),
+    Mutation(
+        "in the transition log a name takes the place of a reason that there is not",
+        TRANSITIONS,
+        "parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));",
+        "parts.extend(optional.into_iter().take(length).flatten());",
+        "list_transitions",
+    ),
+    Mutation(
+        "a key that may only write does not learn who it speaks for",
+        GET_CALLER,
+        'path: "/api/v1/me", scope: None };',
+        'path: "/api/v1/me", scope: Some(Scope::Read) };',
+        "get_caller",
     ),
     Mutation(
         "a write is applied in another attempt than the one for which it speaks",

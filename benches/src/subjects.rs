@@ -64,13 +64,14 @@ pub struct Subject {
 const CANCEL: Work = Work::of("update_execution_status.cancelled");
 
 /// The functions, each with its typical work.
-const FUNCTIONS: [(&str, Work); 7] = [
+const FUNCTIONS: [(&str, Work); 8] = [
     (OURS, CANCEL),
     ("update_execution", Work::of("update_execution.completed")),
     ("execute_flow", Work::of("execute_flow.accepted")),
     // A record that has been changed, as most records that are read.
     ("get_execution", Work { then: &["update_execution.running"], ..Work::of("get_execution.found") }),
     ("list_transitions", Work::of("list_transitions.found")),
+    ("get_caller", Work::of("get_caller.found")),
     // A page of ten.
     ("list_executions", Work { more: 9, ..Work::of("list_executions.page") }),
     ("authorizer", Work::of("authorizer.known_key")),

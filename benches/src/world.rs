@@ -238,8 +238,13 @@ impl World {
         let event: Value = serde_json::from_str(&self.event("authorizer.known_key")?)?;
         let key = event["identitySource"][0].as_str().and_then(ApiKey::parse).ok_or("an event without a key")?;
         let scopes = Scopes::parse("read,write").map_err(|error| format!("{error:?}"))?;
-        let record =
-            ApiKeyRecord { digest: key.digest(), organization: tests::organization("acme"), scopes, valid_until: None };
+        let record = ApiKeyRecord {
+            digest: key.digest(),
+            organization: tests::organization("acme"),
+            name: None,
+            scopes,
+            valid_until: None,
+        };
         self.put(api_key_item(&key.id(), &record)).await
     }
 

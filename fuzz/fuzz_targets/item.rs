@@ -20,7 +20,8 @@ use ratchet_model::execution::{Execution, Priority, Transition, TriggerType};
 use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
 use ratchet_model::idempotency::IdempotencyKey;
 use ratchet_model::json::{self, JsonText};
-use ratchet_model::limits::MAX_LOGGED_REASON;
+use ratchet_model::key_name::KeyName;
+use ratchet_model::limits::{MAX_KEY_NAME, MAX_LOGGED_REASON};
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::scope::Scopes;
 use ratchet_model::status::Status;
@@ -38,7 +39,7 @@ use serde_json::Value;
 const CANARY: &str = "canary-7f3a";
 
 /// Every attribute that an item may have.
-const NAMES: [&str; 42] = [
+const NAMES: [&str; 43] = [
     a::PK,
     a::SK,
     a::ORDER,
@@ -78,6 +79,7 @@ const NAMES: [&str; 42] = [
     a::TRANSITION_VERSIONS,
     a::API_KEY_DIGEST,
     a::API_KEY_ORGANIZATION,
+    a::API_KEY_NAME,
     a::API_KEY_SCOPES,
     a::API_KEY_VALID_UNTIL,
     a::CREATED_BY,
@@ -233,12 +235,23 @@ impl<'a> Arbitrary<'a> for Input {
     }
 }
 
+/// The name of a key, or none.
+fn key_name(bytes: &mut Unstructured<'_>) -> Result<Option<KeyName>> {
+    if bool::arbitrary(bytes)? {
+        return Ok(None);
+    }
+    // Nearly all texts are names; of one that is not, there is none.
+    let text: String = format!("{CANARY}{}", String::arbitrary(bytes)?).chars().take(MAX_KEY_NAME).collect();
+    Ok(KeyName::parse(&text).ok())
+}
+
 /// The item of an API key, checked.
 fn key(bytes: &mut Unstructured<'_>) -> Result<Item> {
     let record = ApiKeyRecord {
         digest: <[u8; 32]>::arbitrary(bytes)?,
         organization: OrganizationId::parse(&plain_id(&format!("{CANARY}{}", String::arbitrary(bytes)?)))
             .expect("an organization"),
+        name: key_name(bytes)?,
         scopes: Scopes::parse(bytes.choose(&["read", "write", "read,write", "admin"])?).expect("scopes"),
         valid_until: if bool::arbitrary(bytes)? { Some(time(bytes)?) } else { None },
     };
@@ -258,10 +271,12 @@ fn key(bytes: &mut Unstructured<'_>) -> Result<Item> {
 
 /// The items of an execution with a log, checked.
 fn execution(bytes: &mut Unstructured<'_>) -> Result<(Item, Option<Item>)> {
-    let caller = Caller {
+    let mut caller = Caller {
         organization: OrganizationId::parse("acme").expect("an organization"),
         key_id: KeyId::parse("key-1").expect("a key's id"),
+        key_name: None,
         scopes: Scopes::ALL,
+        expires_at: None,
     };
     let new = new_execution(bytes)?;
     let mut id = <[u8; 16]>::arbitrary(bytes)?;
@@ -284,13 +299,15 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<(Item, Option<Item>)> {
             if bool::arbitrary(bytes)? { Some(format!("{CANARY}{}", String::arbitrary(bytes)?)) } else { None };
         let at = time(bytes)?;
         let token = token(&version.to_string(), at);
+        caller.key_name = key_name(bytes)?;
         log.insert(token.id().to_owned(), transition_entry(&token, to, at, &caller, reason.as_deref()));
         versions.insert(token.id().to_owned(), AttributeValue::N(version.to_string()));
         let (from, attempt) = written.last().map_or((Status::Pending, 0), |last| (last.to, last.attempt));
         let attempt = attempt + i64::from(to == Status::Running);
         // The log keeps its beginning.
         let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect());
-        written.push(Transition { from, to, at, by: caller.key_id.clone(), reason, attempt, version });
+        let (by, by_name) = (caller.key_id.clone(), caller.key_name.clone());
+        written.push(Transition { from, to, at, by, by_name, reason, attempt, version });
     }
     item.insert(a::TRANSITIONS.to_owned(), AttributeValue::M(log));
     item.insert(a::TRANSITION_VERSIONS.to_owned(), AttributeValue::M(versions));

@@ -21,6 +21,7 @@ use ratchet_model::limits::{
 };
 use ratchet_model::list::{ListQuery, Start};
 use ratchet_model::new_execution::NewExecution;
+use ratchet_model::scope::Scope;
 use ratchet_model::wire_name::WireName;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
@@ -90,9 +91,14 @@ fuzz_target!(init: fuzz::assert_all_operations(), |bytes: &[u8]| -> Corpus {
     check_json(input.body);
     let operation = input.operation;
     let admin = operation.check(input.event("admin"), true);
-    // What a key may do decides over nothing else: with less, it is refused, or the same is read.
+    // What a key may do decides over nothing else: with less, it is refused, or the same is read, but for the scopes
+    // themselves.
     for scopes in ["read", "write"] {
-        if let Some(read) = operation.check(input.event(scopes), true) {
+        if let Some(mut read) = operation.check(input.event(scopes), true) {
+            if let Read::Caller(caller) = &mut read {
+                assert_eq!(caller.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(), [scopes]);
+                caller.scopes = vec![Scope::Admin];
+            }
             assert_eq!(format!("{:?}", Some(read)), format!("{admin:?}"), "{scopes}");
         }
     }
@@ -100,6 +106,10 @@ fuzz_target!(init: fuzz::assert_all_operations(), |bytes: &[u8]| -> Corpus {
         Some(Read::New(new)) => check_new(&new),
         Some(Read::Page(page)) => check_page(&page),
         Some(Read::Id(id, _)) => check_id(&input.id, id),
+        Some(Read::Caller(caller)) => assert_eq!(
+            (caller.organization_id.as_str(), caller.key_id.as_str(), caller.key_name, caller.expires_at),
+            ("acme", "0123456789abcdef", None, None)
+        ),
         Some(Read::Change(id, change, _)) => {
             check_id(&input.id, id);
             check_change(operation, &change);

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 
 use futures_util::FutureExt;
+use get_caller::CallerDetails;
 use lambda_http::http::HeaderValue;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Context, LambdaEvent, Service, service_fn};
@@ -65,6 +66,8 @@ pub enum Operation {
     UpdateStatus,
     /// `GET /executions/{execution_id}/transitions`
     Transitions,
+    /// `GET /me`
+    Caller,
 }
 
 /// What an operation made of a request.
@@ -78,12 +81,14 @@ pub enum Read {
     Id(ExecutionId, bool),
     /// A change to make, and whether the answer shall have no body.
     Change(ExecutionId, Change, bool),
+    /// The caller, to say who it is.
+    Caller(CallerDetails),
 }
 
 impl Operation {
     /// Every operation: [`assert_all_operations`].
-    pub const ALL: [Self; 6] =
-        [Self::Execute, Self::List, Self::Get, Self::Update, Self::UpdateStatus, Self::Transitions];
+    pub const ALL: [Self; 7] =
+        [Self::Execute, Self::List, Self::Get, Self::Update, Self::UpdateStatus, Self::Transitions, Self::Caller];
 
     /// What its function's crate says of it.
     const fn declared(self) -> &'static operation::Operation {
@@ -94,6 +99,7 @@ impl Operation {
             Self::Update => &update_execution::OPERATION,
             Self::UpdateStatus => &update_execution_status::OPERATION,
             Self::Transitions => &list_transitions::OPERATION,
+            Self::Caller => &get_caller::OPERATION,
         }
     }
 
@@ -107,6 +113,7 @@ impl Operation {
             Self::Update => b'3',
             Self::UpdateStatus => b'4',
             Self::Transitions => b'5',
+            Self::Caller => b'6',
         }
     }
 
@@ -125,6 +132,10 @@ impl Operation {
             Self::Update => {
                 let change = update_execution::request::read(request)?;
                 Read::Change(request.execution_id()?, change, request.prefers_minimal())
+            }
+            Self::Caller => {
+                get_caller::request::read(request)?;
+                Read::Caller(request.caller.clone().into())
             }
             Self::UpdateStatus => {
                 let change = update_execution_status::request::read(request)?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use ratchet_model::api_key::{ApiKey, KEY_PREFIX};
 use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::key_name::{KeyName, KeyNameError};
+use ratchet_model::limits::MAX_KEY_NAME;
 use ratchet_model::scope::{Scopes, ScopesError};
 
 use crate::errors::CliError;
@@ -32,6 +34,12 @@ pub enum Command {
         /// The organization that the key belongs to
         #[arg(long, value_name = "ORG", value_parser = organization)]
         org: OrganizationId,
+        /// What people call the key, such as "CI deploy bot": 1 to 64 characters
+        ///
+        /// It is shown by `keys list`, by `GET /me`, and as `by_name` in the transitions that the key causes, to everyone
+        /// who may read them. A rotation keeps it; nothing else changes it.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
         /// What the key may do: read, write, admin, separated by commas
         #[arg(long, value_name = "SCOPES", value_parser = scopes)]
         scopes: Scopes,
@@ -60,7 +68,7 @@ pub enum Command {
         #[arg(value_name = "KEY_ID")]
         key: String,
     },
-    /// Create a new key with the organization and scopes of an old one, and end the old one after a while
+    /// Create a new key with the organization, name and scopes of an old one, and end the old one after a while
     Rotate {
         /// The id of the old key, or the whole key
         #[arg(value_name = "KEY_ID")]
@@ -131,6 +139,30 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 pub fn key_id(text: &str) -> Result<KeyId, CliError> {
     ApiKey::parse_id(text).ok_or_else(|| {
         CliError::usage("KEY_ID is neither an id nor a key: give the 16 hexadecimal digits that `keys list` shows")
+    })
+}
+
+/// Reads the name of a key.
+///
+/// # Errors
+///
+/// A text that is not a name. Not a parser of the command line's own, whose message would quote the text: with a line
+/// break in it the message would end there, and a control sequence would reach the terminal.
+pub fn key_name(text: &str) -> Result<KeyName, CliError> {
+    KeyName::parse(text).map_err(|error| {
+        CliError::usage(match error {
+            KeyNameError::Empty => {
+                format!("--name is empty: give 1 to {MAX_KEY_NAME} characters, or leave --name out")
+            }
+            KeyNameError::TooLong(length) => {
+                format!("--name has {length} characters: give at most {MAX_KEY_NAME}")
+            }
+            KeyNameError::BlankAtAnEnd => "--name begins or ends with a blank: give the name without it".to_owned(),
+            KeyNameError::Character(character) => format!(
+                "--name has the character U+{:04X} in it, which cannot be seen: give the name without it",
+                u32::from(character)
+            ),
+        })
     })
 }
 

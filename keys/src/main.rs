@@ -4,13 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use keys::arguments::{self, Arguments, Command, key_id};
+use keys::arguments::{self, Arguments, Command, key_id, key_name};
 use keys::connection::connect;
 use keys::errors::{Action, CliError, describe};
 use keys::listing;
 use keys::target::Target;
 use ratchet_model::api_key::ApiKey;
 use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 use ratchet_store::Store;
 use ratchet_store::api_keys::StoredApiKey;
@@ -35,11 +36,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), CliError> {
-    // A malformed key id is reported before the environment is read.
+    // A malformed key id or name is reported before the environment is read.
     match arguments.command {
-        Command::Create { org, scopes, expires_in } => {
+        Command::Create { org, name, scopes, expires_in } => {
+            let name = name.as_deref().map(key_name).transpose()?;
             let (store, target) = connect(arguments.table).await?;
-            create(&store, &target, &org, scopes, expires_in).await
+            create(&store, &target, &org, name.as_ref(), scopes, expires_in).await
         }
         Command::List { org, json } => {
             let (store, target) = connect(arguments.table).await?;
@@ -62,12 +64,13 @@ async fn create(
     store: &Store,
     target: &Target,
     organization: &OrganizationId,
+    name: Option<&KeyName>,
     scopes: Scopes,
     lifetime: Option<Duration>,
 ) -> Result<(), CliError> {
     let key = new_key()?;
     let stored = store
-        .create_key(&key, organization, scopes, lifetime)
+        .create_key(&key, organization, name, scopes, lifetime)
         .await
         .map_err(|error| describe(&error, Action::Create(&key.id()), target))?;
     print_key(&key)?;
@@ -98,12 +101,13 @@ async fn list(
 async fn revoke(store: &Store, target: &Target, id: &KeyId) -> Result<(), CliError> {
     let revocation = store.revoke_key(id).await.map_err(|error| describe(&error, Action::Revoke(id), target))?;
     let (organization, since) = (&revocation.organization, revocation.since);
+    let name = in_brackets(revocation.name.as_ref());
     if revocation.before {
         return print_line(&format!(
-            "Key {id} of organization {organization} was revoked before, since {since}: nothing was changed."
+            "Key {id}{name} of organization {organization} was revoked before, since {since}: nothing was changed."
         ));
     }
-    print_line(&format!("Key {id} of organization {organization} is revoked since {since}.\n{CACHE_NOTICE}"))
+    print_line(&format!("Key {id}{name} of organization {organization} is revoked since {since}.\n{CACHE_NOTICE}"))
 }
 
 async fn rotate(
@@ -134,9 +138,17 @@ fn new_key() -> Result<ApiKey, CliError> {
 fn summary(key: &StoredApiKey) -> String {
     let end = key.record.valid_until.map_or_else(|| "it is revoked".to_owned(), |until| until.to_string());
     format!(
-        "Key {} of organization {} with scopes {}, valid until {end}.",
-        key.id, key.record.organization, key.record.scopes
+        "Key {}{} of organization {} with scopes {}, valid until {end}.",
+        key.id,
+        in_brackets(key.record.name.as_ref()),
+        key.record.organization,
+        key.record.scopes
     )
+}
+
+/// The name of a key in brackets, for a message that has its id before it.
+fn in_brackets(name: Option<&KeyName>) -> String {
+    name.map_or_else(String::new, |name| format!(" ({name})"))
 }
 
 /// Prints a new key to standard output, with nothing beside it, so that a script can read it.

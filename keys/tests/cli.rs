@@ -114,7 +114,7 @@ async fn a_key_works_from_its_creation_to_its_end_and_is_shown_once() {
 
     let list = keys(&api, &["list"]).await;
     let line = list.printed().lines().nth(1).expect("a line below the titles");
-    assert!(line.starts_with(old.id().as_str()) && line.contains("acme") && line.ends_with("  active"), "{list:?}");
+    assert!(line.starts_with(old.id().as_str()) && line.contains("acme") && line.ends_with("  active  -"), "{list:?}");
 
     let rotated = keys(&api, &["rotate", old.id().as_str(), "--keep-old", "1h"]).await;
     let new = ApiKey::parse(rotated.printed()).expect("a key and nothing else");
@@ -153,14 +153,15 @@ async fn programs_read_the_list_as_json() {
     assert_eq!(keys(&api, &["list", "--json"]).await.printed(), "[]");
     let first = created(&api, "acme", "admin").await;
     let before = SystemClock.now();
-    let arguments = ["create", "--org", "other", "--scopes", "write read", "--expires-in", "90d"];
+    let arguments =
+        ["create", "--org", "other", "--name", "Nightly reports", "--scopes", "write read", "--expires-in", "90d"];
     let second = ApiKey::parse(keys(&api, &arguments).await.printed()).expect("a key");
     let after = SystemClock.now();
     // A key that was put into the table by other means works, and is not listed.
     let old = ApiKey::generate().expect("random numbers");
     let organization = OrganizationId::parse("acme").expect("an organization");
     let scopes = Scopes::parse("read").expect("scopes");
-    let record = ApiKeyRecord { digest: old.digest(), organization, scopes, valid_until: None };
+    let record = ApiKeyRecord { digest: old.digest(), organization, name: None, scopes, valid_until: None };
     api.put_key(&old.id(), &record).await;
     assert_eq!(status(&api, &old).await, 200);
 
@@ -171,11 +172,11 @@ async fn programs_read_the_list_as_json() {
     assert_eq!(time(&list[1]["valid_until"]), created_at.plus(Duration::from_secs(90 * 24 * 60 * 60)));
     let expected = json!([
         {
-            "key_id": first.id(), "organization_id": "acme", "scopes": ["admin"],
+            "key_id": first.id(), "key_name": null, "organization_id": "acme", "scopes": ["admin"],
             "created_at": list[0]["created_at"], "valid_until": null, "state": "active",
         },
         {
-            "key_id": second.id(), "organization_id": "other", "scopes": ["read", "write"],
+            "key_id": second.id(), "key_name": "Nightly reports", "organization_id": "other", "scopes": ["read", "write"],
             "created_at": list[1]["created_at"], "valid_until": list[1]["valid_until"], "state": "ending",
         },
     ]);
@@ -183,6 +184,74 @@ async fn programs_read_the_list_as_json() {
     let of = listed(&api, &["--org", "other"]).await;
     assert_eq!(of.iter().map(|key| &key["key_id"]).collect::<Vec<_>>(), [second.id().as_str()]);
     assert_eq!(keys(&api, &["list", "--org", "without-keys"]).await.printed(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_kept_from_the_creation_through_rotations_and_shown_with_the_id() {
+    let api = Api::start().await;
+    let name = "Zoë's デプロイ bot 🦀";
+    let create = ["create", "--org", "acme", "--scopes", "read", "--name", name];
+    let output = keys(&api, &create).await;
+    let first = ApiKey::parse(output.printed()).expect("a key and nothing else");
+    assert!(output.err.contains(&format!("Key {} ({name}) of organization acme", first.id())), "{output:?}");
+    // Two keys may have one name: it identifies nothing.
+    let twin = ApiKey::parse(keys(&api, &create).await.printed()).expect("a key");
+    let output = keys(&api, &["rotate", first.id().as_str()]).await;
+    let second = ApiKey::parse(output.printed()).expect("a key");
+    assert!(output.err.contains(&format!("Key {} ({name}) of organization acme", second.id())), "{output:?}");
+    let output = keys(&api, &["rotate", second.id().as_str(), "--expires-in", "1d"]).await;
+    let third = ApiKey::parse(output.printed()).expect("a key");
+
+    let names: Vec<Value> = listed(&api, &[]).await.iter().map(|key| key["key_name"].clone()).collect();
+    assert_eq!(names, [name; 4]);
+    let list = keys(&api, &["list"]).await;
+    let lines: Vec<&str> = list.printed().lines().collect();
+    assert!(
+        lines[0].ends_with("  NAME") && lines[1..].iter().all(|line| line.ends_with(&format!("  {name}"))),
+        "{list:?}"
+    );
+    for key in [&third, &twin] {
+        assert_eq!(api.with_key(key.reveal()).get("/me").await.assert_status(200).body["key_name"], name);
+    }
+    for what in ["is revoked since", "was revoked before"] {
+        let output = keys(&api, &["revoke", third.id().as_str()]).await;
+        let line = format!("Key {} ({name}) of organization acme {what}", third.id());
+        assert!(output.printed().starts_with(&line), "{output:?}");
+    }
+    // The longest, and one that looks like an option.
+    for name in ["x".repeat(64), "é".repeat(64), "-9".to_owned()] {
+        let option = format!("--name={name}");
+        let output = keys(&api, &["create", "--org", "long", "--scopes", "read", &option]).await;
+        output.printed();
+        let list = listed(&api, &["--org", "long"]).await;
+        assert_eq!(list.last().expect("a key")["key_name"], *name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_name_is_refused_with_what_to_do_and_not_repeated() {
+    let api = Api::start().await;
+    let long = "é".repeat(65);
+    for (name, parts) in [
+        ("", ["--name is empty", "or leave --name out"]),
+        (&long, ["--name has 65 characters", "at most 64"]),
+        (" CI", ["begins or ends with a blank", "without it"]),
+        ("CI\u{3000}", ["begins or ends with a blank", "without it"]),
+        ("a\n\nb", ["U+000A", "without it"]),
+        ("\u{1b}[31mred", ["U+001B", "without it"]),
+        ("a\u{85}b", ["U+0085", "without it"]),
+        ("bot\u{202e}nimda", ["U+202E", "cannot be seen"]),
+        ("\u{200f}", ["U+200F", "cannot be seen"]),
+        ("a\u{2028}b", ["U+2028", "cannot be seen"]),
+    ] {
+        let option = format!("--name={name}");
+        let output = keys(&api, &["create", "--org", "acme", "--scopes", "read", &option]).await;
+        let line = output.refused(2, &parts);
+        assert!(line.chars().all(|character| character.is_ascii() && !character.is_control()), "{line:?}");
+    }
+    // A value that is missing is not the next option.
+    keys(&api, &["create", "--org", "acme", "--name", "--scopes", "read"]).await.refused(2, &["--name"]);
+    assert_eq!(listed(&api, &[]).await.len(), 0, "nothing was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]

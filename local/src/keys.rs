@@ -48,7 +48,9 @@ pub fn callers(keys: &[LocalKey]) -> HashMap<String, Caller> {
         .enumerate()
         .filter_map(|(index, key)| {
             let key_id = KeyId::parse(&format!("local-{}", index + 1))?;
-            Some((key.key.clone(), Caller { organization: key.organization.clone(), key_id, scopes: key.scopes }))
+            let organization = key.organization.clone();
+            let caller = Caller { organization, key_id, key_name: None, scopes: key.scopes, expires_at: None };
+            Some((key.key.clone(), caller))
         })
         .collect()
 }

@@ -22,7 +22,7 @@ const API_KEY: &str = "ApiKey";
 const CORRELATION_ID: &str = "CorrelationId";
 
 /// The reusable answers that API Gateway gives by itself: they have no correlation id.
-const GATEWAY_RESPONSES: [&str; 2] = ["Unauthorized", "TooManyRequests"];
+const GATEWAY_RESPONSES: [&str; 4] = ["Unauthorized", "UnknownKey", "TooManyRequests", "FunctionUnavailable"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,12 +39,14 @@ const GATEWAY_RESPONSES: [&str; 2] = ["Unauthorized", "TooManyRequests"];
     servers((url = "/", description = "The server that this document comes from.")),
     tags(
         (name = "Flows", description = "Run flows, and report on their executions."),
-        (name = "Executions", description = "End an execution from outside, and see what happened to its status.")
+        (name = "Executions", description = "End an execution from outside, and see what happened to its status."),
+        (name = "Keys", description = "See what an API key may do.")
     ),
     components(
         schemas(ErrorResponse, ErrorCode, common::GatewayMessage, common::ErrorOrGatewayMessage),
         responses(
             common::Unauthorized,
+            common::UnknownKey,
             common::MayNotRead,
             common::MayNotWrite,
             common::ExecutionNotFound,
@@ -53,6 +55,7 @@ const GATEWAY_RESPONSES: [&str; 2] = ["Unauthorized", "TooManyRequests"];
             common::UnsupportedMediaType,
             common::TooManyRequests,
             common::InternalError,
+            common::FunctionUnavailable,
             common::ReadUnavailable,
             common::WriteUnavailable
         )

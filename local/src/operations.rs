@@ -9,6 +9,7 @@ use lambda_http::{LambdaEvent, Service, service_fn};
 use ratchet_http::cursor::CursorKey;
 use ratchet_http::gateway_event::GatewayEvent;
 use ratchet_http::operation::Operation;
+use ratchet_model::clock::Clock;
 use ratchet_runtime::serve::adapt;
 use ratchet_store::Store;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,26 @@ pub struct Services {
     pub store: Store,
     /// Signs cursors.
     pub cursors: CursorKey,
+}
+
+impl Services {
+    /// The executions.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Signs cursors.
+    #[must_use]
+    pub const fn cursors(&self) -> &CursorKey {
+        &self.cursors
+    }
+
+    /// The time, by which the store goes, too.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.store.clock()
+    }
 }
 
 /// One operation of the API, and its function.
@@ -77,7 +98,7 @@ where
 }
 
 /// Creates [`OPERATIONS`] and the paths of the OpenAPI document from the functions, each with the resources that its
-/// handler takes before the request.
+/// handler takes before the request: methods of [`Services`].
 macro_rules! operations {
     ($($function:ident($($service:ident),+)),+ $(,)?) => {
         /// Every operation.
@@ -85,7 +106,7 @@ macro_rules! operations {
             Endpoint {
                 operation: &$function::OPERATION,
                 invoke: |services, event| {
-                    let handler = service_fn(|request| $function::handle($(&services.$service,)+ request));
+                    let handler = service_fn(|request| $function::handle($(services.$service(),)+ request));
                     invoke(adapt(handler), event).boxed()
                 },
             },
@@ -104,6 +125,7 @@ operations! {
     update_execution(store),
     update_execution_status(store),
     list_transitions(store),
+    get_caller(clock),
 }
 
 /// Finds the operation of a request, and the parameters in its path, not decoded.

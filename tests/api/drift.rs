@@ -16,6 +16,7 @@ use ratchet_store::schema as attributes;
 use ratchet_store::schema::Index;
 use serde_json::Value;
 use serde_norway::Value as Yaml;
+use tests::coverage::WITHOUT_STORE;
 use tests::template::{self, Function, Kind, pascal_case, resources, scalar, template};
 use tests::{Api, text};
 
@@ -88,7 +89,7 @@ fn the_document_names_the_scope_that_an_operation_needs() {
     for operation in OPERATIONS.iter().map(|endpoint| endpoint.operation) {
         let (_, documented) = &document[operation.name];
         let description = text(&documented["description"]);
-        let scope = format!("`{}`", operation.scope.as_str());
+        let scope = operation.scope.map_or_else(|| "any scope".to_owned(), |scope| format!("`{}`", scope.as_str()));
         let last = description.rsplit("\n\n").next().unwrap_or_default();
         assert!(last.contains("scope") && last.contains(&scope), "{}: {last} and not {scope}", operation.name);
     }
@@ -432,6 +433,7 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
         call(&api, &operation, &id, "", body.map(|body| body.to_string())).await.assert_status(200);
         let sent: BTreeSet<String> = api.watch.requests().into_iter().collect();
         assert_eq!(allowed(&template, &operation), sent, "{operation}");
+        assert_eq!(WITHOUT_STORE.contains(&&*operation), sent.is_empty(), "{operation} and WITHOUT_STORE");
         tried.insert(operation);
     }
     let unknown = ApiKey::generate().expect("random numbers");

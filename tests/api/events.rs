@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use local::operations::{Endpoint, OPERATIONS, Services};
 use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
+use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
 use tests::cases::{FILE, cases};
@@ -58,6 +59,7 @@ async fn put_known_key(api: &Api) {
     let record = ApiKeyRecord {
         digest: key.digest(),
         organization: tests::organization("acme"),
+        name: KeyName::parse("Nightly reports").ok(),
         scopes: Scopes::parse("read,write").expect("scopes"),
         valid_until: None,
     };
@@ -147,7 +149,11 @@ fn every_event_is_one_that_api_gateway_could_send() {
             let route = Endpoint::named(function).unwrap_or_else(|| panic!("{function} has no route")).operation;
             assert_eq!(route_key, route.to_string(), "{name}");
             let caller = context["authorizer"]["lambda"].as_object().expect("the context of the authorizer");
-            assert_eq!(caller.keys().collect::<Vec<_>>(), ["key_id", "organization_id", "scopes"], "{name}");
+            assert_eq!(
+                caller.keys().collect::<Vec<_>>(),
+                ["key_id", "key_name", "organization_id", "scopes"],
+                "{name}"
+            );
             assert_eq!(event["headers"]["content-length"].is_string(), event["body"].is_string(), "{name}");
         }
 

@@ -42,6 +42,7 @@ async fn a_key_of_the_table_lets_its_organization_in_until_it_is_revoked() {
     let mut record = ApiKeyRecord {
         digest: key.digest(),
         organization: tests::organization("acme"),
+        name: None,
         scopes: Scopes::parse("read").expect("scopes"),
         valid_until: None,
     };

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use ratchet_model::api_key::{ApiKey, ApiKeyRecord, KeyState};
 use ratchet_model::clock::Clock;
+use ratchet_model::error::Error;
 use ratchet_model::id::KeyId;
 use ratchet_model::scope::Scopes;
 use ratchet_store::api_keys::ApiKeyError;
@@ -24,7 +26,7 @@ fn new_key() -> ApiKey {
 /// A new key in the table, created past the proxy.
 async fn stored(api: &Api) -> ApiKey {
     let key = new_key();
-    api.store.create_key(&key, &organization("acme"), Scopes::ALL, None).await.expect("a key");
+    api.store.create_key(&key, &organization("acme"), None, Scopes::ALL, None).await.expect("a key");
     key
 }
 
@@ -166,22 +168,38 @@ async fn a_key_replaces_no_other_key() {
     let api = Api::start().await;
     let key = stored(&api).await;
     // The same key again is a repeat; another one with its id is not.
-    api.store.create_key(&key, &organization("acme"), Scopes::ALL, None).await.expect("a repeat");
+    api.store.create_key(&key, &organization("acme"), None, Scopes::ALL, None).await.expect("a repeat");
     let other = new_key();
     let other_organization = organization("other");
     let record = ApiKeyRecord {
         digest: key.digest(),
         organization: other_organization.clone(),
+        name: None,
         scopes: Scopes::ALL,
         valid_until: None,
     };
     api.put_key(&other.id(), &record).await;
-    let outcome = api.store.create_key(&other, &organization("acme"), Scopes::ALL, None).await;
+    let outcome = api.store.create_key(&other, &organization("acme"), None, Scopes::ALL, None).await;
     assert!(matches!(outcome, Err(ApiKeyError::Failed { .. })), "{outcome:?}");
     assert_eq!(
         api.store.api_key(&other.id()).await.expect("an answer").expect("a key").organization,
         other_organization
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_version_0_1_has_no_name_and_a_damaged_name_lets_nobody_in() {
+    let api = Api::start().await;
+    let key = stored(&api).await;
+    let mut item = api.items().await.remove(0);
+    assert!(!item.contains_key(attributes::API_KEY_NAME), "absent, as in version 0.1");
+    assert_eq!(api.store.api_key(&key.id()).await.expect("an answer").expect("a key").name, None);
+    // Only the key tool writes names. What is no name was put there by other means.
+    item.insert(attributes::API_KEY_NAME.to_owned(), AttributeValue::S(String::new()));
+    api.put_item(item).await;
+    assert!(matches!(api.store.api_key(&key.id()).await, Err(Error::Internal(_))));
+    let answer = api.with_key(key.reveal()).get("/me").await;
+    assert_eq!(answer.assert_status(500).body, json!({ "message": "Internal Server Error" }));
 }
 
 /// Every policy statement anywhere below `part` that is about this action.

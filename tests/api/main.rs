@@ -10,6 +10,7 @@ mod drift;
 mod events;
 mod execute_flow;
 mod gateway;
+mod get_caller;
 mod get_execution;
 mod hostile;
 mod hostile_events;

@@ -437,12 +437,59 @@ def says_who_changed_what(world: World) -> None:
     steps = [(step["from"], step["to"], step["reason"]) for step in answer["transitions"]]
     assert steps == [("pending", "running", None), ("running", "failed", "no answer")]
     assert {step["by"] for step in answer["transitions"]} == {world.admin.key.split("_")[1]}, "the id of the key"
+    assert {step["by_name"] for step in answer["transitions"]} == {None}, "the key has no name"
     refused(world.writer.get(f"/executions/{created['id']}/transitions"), 403, "FORBIDDEN")
 
 
 @check("list_transitions")
 def another_organizations_transitions_are_not_there(world: World) -> None:
     hidden_from_others(world, lambda api, id: api.get(f"/executions/{id}/transitions"))
+
+
+@check("list_transitions")
+def says_by_which_name(world: World) -> None:
+    created = world.execution()
+    # Beyond ASCII, so that what carries the authorizer's answer to the function is tried with it.
+    name = "Zo\u00eb \U0001f980, 100% \u30c7\u30d7\u30ed\u30a4"
+    named = world.stack.api(world.stack.new_key("acme", "admin", name=name))
+    ok(named.patch(f"{EXECUTIONS}/{created['id']}", {"status": "running"}))
+    (running,) = ok(named.get(f"/executions/{created['id']}/transitions"))["transitions"]
+    assert running["by_name"] == name, running
+
+
+# ---------------------------------------------------------------- get caller
+
+
+@check("get_caller")
+def says_who_the_key_speaks_for(world: World) -> None:
+    for api, organization, scope in [
+        (world.admin, "acme", "admin"),
+        (world.reader, "acme", "read"),
+        (world.writer, "acme", "write"),
+        (world.other, "globex", "admin"),
+    ]:
+        assert ok(api.get("/me")) == {
+            "organization_id": organization,
+            "key_id": api.key.split("_")[1],
+            "key_name": None,
+            "scopes": [scope],
+            "expires_at": None,
+        }
+
+
+@check("get_caller")
+def says_the_name_and_the_end_of_a_key(world: World) -> None:
+    name = "Zo\u00eb \U0001f980, 100%"
+    caller = ok(world.stack.api(world.stack.new_key("acme", "write,read", name=name, expires_in="1d")).get("/me"))
+    assert (caller["key_name"], caller["scopes"]) == (name, ["read", "write"]), caller
+    assert caller["expires_at"].endswith("Z"), caller
+
+
+@check("get_caller")
+def takes_no_query_and_no_other_key(world: World) -> None:
+    invalid(world.reader.get("/me?key_id=1&scope=admin"), "query.key_id", "query.scope")
+    gateways(world.stack.api(None).get("/me"), 401, "Unauthorized")
+    gateways(world.stack.api(world.reader.key[:-1]).get("/me"), 403, "Forbidden")
 
 
 # ---------------------------------------------------------------- authorizer

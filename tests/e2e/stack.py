@@ -236,8 +236,9 @@ class Stack:
             timeout=60,
         )
 
-    def new_key(self, organization: str, scopes: str) -> str:
-        created = self.keys("create", "--org", organization, "--scopes", scopes)
+    def new_key(self, organization: str, scopes: str, name: str | None = None, expires_in: str | None = None) -> str:
+        options = [f"--name={name}"] * (name is not None) + [f"--expires-in={expires_in}"] * (expires_in is not None)
+        created = self.keys("create", "--org", organization, "--scopes", scopes, *options)
         if created.returncode != 0:
             raise RuntimeError(f"no key was created:\n{created.stderr}")
         return created.stdout.strip()

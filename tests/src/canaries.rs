@@ -113,6 +113,7 @@ pub fn accepted(id: &str) -> Vec<Planted> {
             .header("if-none-match", format!("\"{CANARY}\"")),
         Planted::new("list_executions", "GET", format!("/flows/executions?flow_id={CANARY}&page_size=5"), 200),
         Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions?{CANARY}={CANARY}"), 200),
+        Planted::new("get_caller", "GET", "/me".to_owned(), 200),
         Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 200)
             .json(&update)
             .header("idempotency-key", key("update"))
@@ -163,6 +164,7 @@ pub fn refused(id: &str) -> Vec<Planted> {
             .json(&json!({ "status": "failed", "error_info": object() })),
         Planted::new("get_execution", "GET", format!("/flows/executions/{CANARY}"), 404),
         Planted::new("list_transitions", "GET", format!("/executions/{CANARY}/transitions"), 404),
+        Planted::new("get_caller", "GET", format!("/me?{CANARY}={CANARY}"), 422),
         Planted::new(
             "list_executions",
             "GET",

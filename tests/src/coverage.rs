@@ -35,6 +35,10 @@ impl Operation {
     }
 }
 
+/// The operations that read no table: they need nothing of DynamoDB's, and answer while it does not. That these are all,
+/// and that they have no right on the table, `tests/api/drift.rs` shows.
+pub const WITHOUT_STORE: [&str; 1] = ["get_caller"];
+
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -352,7 +352,11 @@ impl Api {
 
     /// Puts an API key into the table as an item without the attributes of the list of keys.
     pub async fn put_key(&self, key_id: &KeyId, record: &ApiKeyRecord) {
-        let item = ratchet_store::item::api_key_item(key_id, record);
+        self.put_item(ratchet_store::item::api_key_item(key_id, record)).await;
+    }
+
+    /// Puts an item into the table as it is, past the proxy.
+    pub async fn put_item(&self, item: ratchet_store::item::Item) {
         self.database.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("an answer");
     }
 
@@ -547,7 +551,9 @@ pub fn caller(organization: &str, key_id: &str, scopes: Scopes) -> ratchet_model
     ratchet_model::caller::Caller {
         organization: self::organization(organization),
         key_id: KeyId::parse(key_id).expect("the id of a key"),
+        key_name: None,
         scopes,
+        expires_at: None,
     }
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 /// The operation. Its name is also the namespace of its Idempotency-Keys.
 pub const OPERATION: Operation =
-    Operation { name: "execute_flow", method: "POST", path: "/api/v1/flows/execute", scope: Scope::Write };
+    Operation { name: "execute_flow", method: "POST", path: "/api/v1/flows/execute", scope: Some(Scope::Write) };
 
 /// The answer.
 #[derive(Debug, Serialize)]

@@ -17,7 +17,7 @@ pub const OPERATION: Operation = Operation {
     name: "get_execution",
     method: "GET",
     path: "/api/v1/flows/executions/{execution_id}",
-    scope: Scope::Read,
+    scope: Some(Scope::Read),
 };
 
 /// Answers one request.

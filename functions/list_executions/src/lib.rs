@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 /// The operation.
 pub const OPERATION: Operation =
-    Operation { name: "list_executions", method: "GET", path: "/api/v1/flows/executions", scope: Scope::Read };
+    Operation { name: "list_executions", method: "GET", path: "/api/v1/flows/executions", scope: Some(Scope::Read) };
 
 /// The answer.
 #[derive(Debug, Serialize)]

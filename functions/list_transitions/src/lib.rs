@@ -20,7 +20,7 @@ pub const OPERATION: Operation = Operation {
     name: "list_transitions",
     method: "GET",
     path: "/api/v1/executions/{execution_id}/transitions",
-    scope: Scope::Read,
+    scope: Some(Scope::Read),
 };
 
 /// The answer.

@@ -19,7 +19,7 @@ pub const OPERATION: Operation = Operation {
     name: "update_execution",
     method: "PATCH",
     path: "/api/v1/flows/executions/{execution_id}",
-    scope: Scope::Write,
+    scope: Some(Scope::Write),
 };
 
 /// Answers one request.

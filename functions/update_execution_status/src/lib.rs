@@ -24,7 +24,7 @@ pub const OPERATION: Operation = Operation {
     name: "update_execution_status",
     method: "PATCH",
     path: "/api/v1/executions/{execution_id}",
-    scope: Scope::Write,
+    scope: Some(Scope::Write),
 };
 
 /// The answer.

@@ -34,7 +34,7 @@ where
     let outcome = match Request::new(operation, http) {
         Ok(request) => {
             identity = (request.caller.organization.to_string(), request.caller.key_id.to_string());
-            match request.require(operation.scope) {
+            match operation.scope.map_or(Ok(()), |scope| request.require(scope)) {
                 Ok(()) => handler(request).await,
                 Err(error) => Err(error),
             }

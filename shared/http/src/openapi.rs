@@ -128,6 +128,11 @@ pub struct IfMatchHeader {
 #[response(example = json!({ "message": "Unauthorized" }))]
 pub struct Unauthorized(pub GatewayMessage);
 
+/// The key is unknown or revoked. API Gateway's own answer, where every key may call the operation.
+#[derive(Debug, ToResponse)]
+#[response(example = json!({ "message": "Forbidden" }))]
+pub struct UnknownKey(pub GatewayMessage);
+
 /// The key is unknown or revoked (API Gateway's own answer), or has not the scope `read`.
 #[derive(Debug, ToResponse)]
 #[response(examples(
@@ -184,6 +189,11 @@ pub struct TooManyRequests(pub GatewayMessage);
     ("API Gateway" = (value = json!({ "message": "Internal Server Error" })))
 ))]
 pub struct InternalError(pub ErrorOrGatewayMessage);
+
+/// The function did not answer. API Gateway's own answer, where an operation needs no store; try again later.
+#[derive(Debug, ToResponse)]
+#[response(example = json!({ "message": "Service Unavailable" }))]
+pub struct FunctionUnavailable(pub GatewayMessage);
 
 /// The store did not answer in time; try again. Or API Gateway's own answer where a function did not.
 #[derive(Debug, ToResponse)]

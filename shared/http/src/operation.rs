@@ -11,8 +11,9 @@ pub struct Operation {
     pub method: &'static str,
     /// The whole path, with parameters in braces.
     pub path: &'static str,
-    /// The scope without which a key may not call it. A handler may ask for more.
-    pub scope: Scope,
+    /// The scope without which a key may not call it; `None` where every key may: each has one at least. A handler may
+    /// ask for more.
+    pub scope: Option<Scope>,
 }
 
 impl std::fmt::Display for Operation {

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::id::{KeyId, OrganizationId};
+use crate::key_name::KeyName;
 use crate::scope::Scopes;
 
 /// The prefix of every key, for people and secret scanners.
@@ -124,6 +125,8 @@ pub struct ApiKeyRecord {
     pub digest: [u8; 32],
     /// The organization that it speaks for.
     pub organization: OrganizationId,
+    /// Its name; `None` for a key that was created without one.
+    pub name: Option<KeyName>,
     /// What it may do.
     pub scopes: Scopes,
     /// From when on it is refused: revoked, or replaced by a newer key.
@@ -149,7 +152,9 @@ impl ApiKeyRecord {
         (same && valid).then(|| Caller {
             organization: self.organization.clone(),
             key_id: key.id(),
+            key_name: self.name.clone(),
             scopes: self.scopes,
+            expires_at: self.valid_until,
         })
     }
 }
@@ -200,13 +205,18 @@ mod tests {
         let mut record = ApiKeyRecord {
             digest: key.digest(),
             organization: OrganizationId::parse("acme").unwrap(),
+            name: KeyName::parse("CI").ok(),
             scopes: Scopes::parse("read").unwrap(),
             valid_until: None,
         };
-        assert_eq!(record.admit(&key, at(5)).unwrap().organization.as_str(), "acme");
+        let caller = record.admit(&key, at(5)).unwrap();
+        assert_eq!(
+            (caller.organization.as_str(), caller.key_name, caller.expires_at),
+            ("acme", record.name.clone(), None)
+        );
         assert!(record.admit(&ApiKey::generate().unwrap(), at(5)).is_none());
         record.valid_until = Some(at(5));
-        assert!(record.admit(&key, at(4)).is_some());
+        assert_eq!(record.admit(&key, at(4)).unwrap().expires_at, Some(at(5)));
         assert!(record.admit(&key, at(5)).is_none());
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::id::{ExecutionId, KeyId, OrganizationId};
 use crate::json::JsonText;
+use crate::key_name::KeyName;
 use crate::status::Status;
 use crate::wire_name::{self, WireName};
 
@@ -241,6 +242,9 @@ pub struct Transition {
     /// The id of the API key that did it.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub by: KeyId,
+    /// The name that this key had; null where it had none, as in transitions before version 0.2.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<String>, min_length = 1, max_length = 64))]
+    pub by_name: Option<KeyName>,
     /// The first 1024 characters of the `error_message` given with it.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,

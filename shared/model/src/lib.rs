@@ -14,6 +14,7 @@ pub mod execution;
 pub mod id;
 pub mod idempotency;
 pub mod json;
+pub mod key_name;
 pub mod limits;
 pub mod list;
 pub mod new_execution;

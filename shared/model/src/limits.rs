@@ -31,6 +31,9 @@ pub const MAX_ERROR_MESSAGE: usize = 65_536;
 /// How much of a reason the transition log keeps, in characters: a few long ones must not fill the record.
 pub const MAX_LOGGED_REASON: usize = 1_024;
 
+/// The longest name of an API key, in characters.
+pub const MAX_KEY_NAME: usize = 64;
+
 /// The longest Idempotency-Key, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 

@@ -5,11 +5,14 @@
     reason = "a wrong sample must fail the creation of the document"
 )]
 
+use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::execution::{Execution, Priority, Transition, TriggerType};
 use crate::id::{ExecutionId, KeyId, OrganizationId};
 use crate::json::{self, JsonText};
+use crate::key_name::KeyName;
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, UNASSIGNED};
+use crate::scope::Scopes;
 use crate::status::Status;
 
 /// A time.
@@ -122,6 +125,18 @@ pub fn failed() -> Execution {
     }
 }
 
+/// Who claimed [`failed`].
+#[must_use]
+pub fn caller() -> Caller {
+    Caller {
+        organization: pending().organization_id,
+        key_id: KeyId::parse("local-1").expect("a key's id"),
+        key_name: Some(KeyName::parse("Nightly workers").expect("a key's name")),
+        scopes: Scopes::parse("read,write").expect("scopes"),
+        expires_at: Some(time("2027-02-19T09:00:00.000Z")),
+    }
+}
+
 /// How [`failed`] was claimed.
 #[must_use]
 pub fn claimed() -> Transition {
@@ -129,7 +144,8 @@ pub fn claimed() -> Transition {
         from: Status::Pending,
         to: Status::Running,
         at: failed().started_at,
-        by: KeyId::parse("local-1").expect("a key's id"),
+        by: caller().key_id,
+        by_name: caller().key_name,
         reason: None,
         attempt: 1,
         version: 2,

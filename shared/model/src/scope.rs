@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "lowercase"))]
 pub enum Scope {
     /// The GETs.
     Read,
@@ -28,6 +32,12 @@ impl Scope {
     }
 }
 
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 /// Why a text is not a list of scopes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopesError {
@@ -37,7 +47,7 @@ pub enum ScopesError {
     Unknown(String),
 }
 
-/// The scopes of one key.
+/// The scopes of one key: at least one, where they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scopes {
     read: bool,
@@ -67,6 +77,15 @@ impl Scopes {
         if scopes == Self::default() { Err(ScopesError::Empty) } else { Ok(scopes) }
     }
 
+    /// The scopes that the key was given, in the order of [`Scope::ALL`].
+    pub fn held(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |scope| match scope {
+            Scope::Read => self.read,
+            Scope::Write => self.write,
+            Scope::Admin => self.admin,
+        })
+    }
+
     /// Whether these scopes allow what `scope` allows. `admin` allows all.
     #[must_use]
     pub const fn allow(self, scope: Scope) -> bool {
@@ -81,8 +100,7 @@ impl Scopes {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = [(self.read, Scope::Read), (self.write, Scope::Write), (self.admin, Scope::Admin)];
-        let names: Vec<&str> = held.iter().filter(|(holds, _)| *holds).map(|(_, scope)| scope.as_str()).collect();
+        let names: Vec<&str> = self.held().map(Scope::as_str).collect();
         formatter.write_str(&names.join(","))
     }
 }

@@ -53,6 +53,12 @@ pub async fn start(function: &str, connections: usize) -> Result<&'static Store,
     Ok(Box::leak(Box::new(store)))
 }
 
+/// Starts a function that needs no store: its log, and nothing else. It reads no setting, so none can be missing.
+/// `function` is the name of its crate.
+pub fn start_without_store(function: &str) {
+    logging::init(function);
+}
+
 /// Converts a handler of HTTP requests to a service of Lambda's events, as `lambda_http::run` does, but behind the
 /// guard of [`GatewayEvent`].
 pub fn adapt<'a, S, R>(

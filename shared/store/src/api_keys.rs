@@ -17,6 +17,7 @@ use ratchet_model::api_key::{ApiKey, ApiKeyRecord, KeyState};
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 
 use crate::Store;
@@ -48,6 +49,8 @@ pub struct StoredApiKey {
 pub struct Revocation {
     /// The organization that the key spoke for.
     pub organization: OrganizationId,
+    /// The key's name, if it has one.
+    pub name: Option<KeyName>,
     /// From when on it is refused.
     pub since: Timestamp,
     /// Whether it was refused already, and nothing was changed.
@@ -180,6 +183,11 @@ fn later(now: Timestamp, by: Duration) -> Result<Timestamp, ApiKeyError> {
     Timestamp::from_millis(now.plus(by).millis()).ok_or(ApiKeyError::TooLong)
 }
 
+/// The end of a key that is created now.
+fn end_of(now: Timestamp, lifetime: Option<Duration>) -> Result<Option<Timestamp>, ApiKeyError> {
+    lifetime.map(|lifetime| later(now, lifetime)).transpose()
+}
+
 fn read_stored_key(item: &Item) -> Result<StoredApiKey, ApiKeyError> {
     let (id, created_at) = read_api_key_origin(item)?;
     let record = read_api_key(item).map_err(|error| match error {
@@ -207,11 +215,20 @@ impl Store {
         &self,
         key: &ApiKey,
         organization: &OrganizationId,
+        name: Option<&KeyName>,
         scopes: Scopes,
         lifetime: Option<Duration>,
     ) -> Result<StoredApiKey, ApiKeyError> {
         let now = self.clock.now();
-        let new = new_key(key, organization, scopes, now, lifetime)?;
+        let valid_until = end_of(now, lifetime)?;
+        let record = ApiKeyRecord {
+            digest: key.digest(),
+            organization: organization.clone(),
+            name: name.cloned(),
+            scopes,
+            valid_until,
+        };
+        let new = StoredApiKey { id: key.id(), record, created_at: Some(now) };
         let mut expression = Expression::default();
         let condition = absent_or_same_key(&mut expression, key);
         let (names, values) = expression.into_maps();
@@ -329,10 +346,10 @@ impl Store {
         let record = read_stored_key(&item)?.record;
         let since = record.valid_until.unwrap_or(now);
         // The same moment means an earlier attempt of this request, which was in doubt.
-        Ok(Revocation { organization: record.organization, since, before: since < now })
+        Ok(Revocation { organization: record.organization, name: record.name, since, before: since < now })
     }
 
-    /// Replaces a key: `key` has the same organization and scopes from now on, and the old one ends after `keep`, or
+    /// Replaces a key: `key` has the same organization, name and scopes from now on, and the old one ends after `keep`, or
     /// when it would have ended anyway. Both changes take effect, or neither.
     ///
     /// # Errors
@@ -378,7 +395,9 @@ impl Store {
             }
             let end = later(now, keep)?;
             let old_until = stored.valid_until.map_or(end, |until| until.min(end));
-            let new = new_key(key, &stored.organization, stored.scopes, now, lifetime)?;
+            let valid_until = end_of(now, lifetime)?;
+            let record = ApiKeyRecord { digest: key.digest(), valid_until, ..stored.clone() };
+            let new = StoredApiKey { id: key.id(), record, created_at: Some(now) };
             let outcome = self
                 .client
                 .transact_write_items()
@@ -454,16 +473,4 @@ impl Store {
             .map_err(|error| failed(&error, "dynamodb:GetItem"))?;
         output.item.as_ref().map(read_stored_key).transpose()
     }
-}
-
-fn new_key(
-    key: &ApiKey,
-    organization: &OrganizationId,
-    scopes: Scopes,
-    now: Timestamp,
-    lifetime: Option<Duration>,
-) -> Result<StoredApiKey, ApiKeyError> {
-    let valid_until = lifetime.map(|lifetime| later(now, lifetime)).transpose()?;
-    let record = ApiKeyRecord { digest: key.digest(), organization: organization.clone(), scopes, valid_until };
-    Ok(StoredApiKey { id: key.id(), record, created_at: Some(now) })
 }

@@ -108,6 +108,8 @@ pub const API_KEYS: &str = "k#";
 pub const API_KEY_DIGEST: &str = "hs";
 /// An API key's organization.
 pub const API_KEY_ORGANIZATION: &str = "og";
+/// An API key's name; absent: none
+pub const API_KEY_NAME: &str = "na";
 /// An API key's scopes.
 pub const API_KEY_SCOPES: &str = "sp";
 /// From when on an API key is refused, in epoch milliseconds.

@@ -234,6 +234,9 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
         assert_eq!(text(&record.body["organization_id"]), organization);
         transcript.send(Method::GET, &format!("/executions/{id}/transitions"), &[], None).await;
     }
+    disturbed!();
+    let caller = transcript.send(Method::GET, "/me", &[], None).await;
+    assert_eq!(text(&caller.body["organization_id"]), organization);
     assert_covers("the scenario beside a busy neighbour", &transcript.called);
     assert!(!cursors.is_empty(), "no list had a second page");
     transcript.lines

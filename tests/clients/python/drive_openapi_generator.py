@@ -7,6 +7,7 @@ from uuid import uuid4
 from openapi_client import ApiClient, Configuration
 from openapi_client.api.executions_api import ExecutionsApi
 from openapi_client.api.flows_api import FlowsApi
+from openapi_client.api.keys_api import KeysApi
 from openapi_client.exceptions import ApiException
 from openapi_client.models.error_code import ErrorCode
 from openapi_client.models.error_or_gateway_message import ErrorOrGatewayMessage
@@ -16,6 +17,7 @@ from openapi_client.models.gateway_message import GatewayMessage
 from openapi_client.models.invalid_or_key_reused import InvalidOrKeyReused
 from openapi_client.models.override_status import OverrideStatus
 from openapi_client.models.priority import Priority
+from openapi_client.models.scope import Scope
 from openapi_client.models.status import Status
 from openapi_client.models.trigger_type import TriggerType
 from openapi_client.models.update_execution_request import UpdateExecutionRequest
@@ -48,6 +50,13 @@ def ok(what: str) -> None:
 def main() -> None:
     client = client_with(os.environ["RATCHET_KEY"])
     flows, executions = FlowsApi(client), ExecutionsApi(client)
+    caller = KeysApi(client).get_caller()
+    assert caller.scopes == [Scope.READ, Scope.WRITE, Scope.ADMIN], caller
+    assert caller.key_name is None and caller.expires_at is None, caller
+    refused = refusal(lambda: KeysApi(client_with("unknown")).get_caller())
+    assert isinstance(refused, GatewayMessage) and refused.message == "Forbidden", refused
+    ok("learns who its key speaks for")
+
     variables = {"currency": "EUR", "threshold": 250}
     wanted = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.TEST, variables=variables)
     key = str(uuid4())
@@ -98,6 +107,7 @@ def main() -> None:
     transitions = executions.list_transitions(execution.id).transitions
     path = [(transition.var_from, transition.to) for transition in transitions]
     assert path == [(Status.PENDING, Status.RUNNING), (Status.RUNNING, Status.COMPLETED)], path
+    assert {(transition.by, transition.by_name) for transition in transitions} == {(caller.key_id, None)}, transitions
     ok("lists its transitions")
 
     stuck = flows.execute_flow(other).execution

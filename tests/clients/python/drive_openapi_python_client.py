@@ -6,6 +6,8 @@ from uuid import uuid4
 from ratchet_client import AuthenticatedClient
 from ratchet_client.api.executions import list_transitions, update_execution_status
 from ratchet_client.api.flows import execute_flow, get_execution, list_executions, update_execution
+from ratchet_client.api.keys import get_caller
+from ratchet_client.models.caller_details import CallerDetails
 from ratchet_client.models.error_code import ErrorCode
 from ratchet_client.models.error_response import ErrorResponse
 from ratchet_client.models.execute_flow_request import ExecuteFlowRequest
@@ -16,6 +18,7 @@ from ratchet_client.models.execution_page import ExecutionPage
 from ratchet_client.models.gateway_message import GatewayMessage
 from ratchet_client.models.override_status import OverrideStatus
 from ratchet_client.models.priority import Priority
+from ratchet_client.models.scope import Scope
 from ratchet_client.models.status import Status
 from ratchet_client.models.status_updated import StatusUpdated
 from ratchet_client.models.transition_list import TransitionList
@@ -39,6 +42,13 @@ def ok(what: str) -> None:
 
 def main() -> None:
     client = client_with(os.environ["RATCHET_KEY"])
+    caller = get_caller.sync(client=client)
+    assert isinstance(caller, CallerDetails) and caller.scopes == [Scope.READ, Scope.WRITE, Scope.ADMIN], caller
+    assert caller.key_name is None and caller.expires_at is None, caller
+    refused = get_caller.sync(client=client_with("unknown"))
+    assert isinstance(refused, GatewayMessage) and refused.message == "Forbidden", refused
+    ok("learns who its key speaks for")
+
     variables = ExecuteFlowRequestVariablesType0.from_dict({"currency": "EUR", "threshold": 250})
     wanted = ExecuteFlowRequest(flow_id=FLOW, trigger_type=TriggerType.TEST, variables=variables)
     key = str(uuid4())
@@ -95,6 +105,7 @@ def main() -> None:
     assert isinstance(transitions, TransitionList), transitions
     path = [(transition.from_, transition.to) for transition in transitions.transitions]
     assert path == [(Status.PENDING, Status.RUNNING), (Status.RUNNING, Status.COMPLETED)], path
+    assert {(transition.by, transition.by_name) for transition in transitions.transitions} == {(caller.key_id, None)}
     ok("lists its transitions")
 
     stuck = execute_flow.sync(client=client, body=other)

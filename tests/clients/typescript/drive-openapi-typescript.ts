@@ -20,6 +20,14 @@ function reason(error: Schemas["ErrorOrGatewayMessage" | "InvalidOrKeyReused"] |
 
 async function main() {
   const client = clientWith(process.env["RATCHET_KEY"] ?? "");
+  const { data: caller } = await client.GET("/api/v1/me");
+  assert.deepEqual(caller?.scopes, ["read", "write", "admin"]);
+  assert.deepEqual([caller.key_name, caller.expires_at], [null, null]);
+  const refused = await clientWith("unknown").GET("/api/v1/me");
+  assert(refused.error && "message" in refused.error);
+  assert.equal(refused.error.message, "Forbidden");
+  ok("learns who its key speaks for");
+
   const key = randomUUID();
   const params = { header: { "Idempotency-Key": key } };
   const wanted = { flow_id, trigger_type: "test", variables: { currency: "EUR", threshold: 250 } } as const;
@@ -80,6 +88,7 @@ async function main() {
   const { data: log } = await client.GET("/api/v1/executions/{execution_id}/transitions", { params: { path } });
   const steps = log?.transitions.map(({ from, to }) => [from, to]);
   assert.deepEqual(steps, [["pending", "running"], ["running", "completed"]]);
+  assert(log?.transitions.every(({ by, by_name }) => by === caller.key_id && by_name === null));
   ok("lists its transitions");
 
   const stuck = await client.POST("/api/v1/flows/execute", { body: other });

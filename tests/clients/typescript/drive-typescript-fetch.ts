@@ -9,9 +9,11 @@ import {
   ExecutionsApi,
   FlowsApi,
   GatewayMessageFromJSON,
+  KeysApi,
   OverrideStatus,
   Priority,
   ResponseError,
+  Scope,
   Status,
   TriggerType,
   ValidationErrorsFromJSON,
@@ -39,6 +41,13 @@ const reason = async (answer: Promise<unknown>): Promise<ErrorResponse["errorCod
 async function main() {
   const configured = configuration(process.env["RATCHET_KEY"] ?? "");
   const [flows, executions] = [new FlowsApi(configured), new ExecutionsApi(configured)];
+  const caller = await new KeysApi(configured).getCaller();
+  assert.deepEqual(caller.scopes, [Scope.Read, Scope.Write, Scope.Admin]);
+  assert.deepEqual([caller.keyName, caller.expiresAt], [null, null]);
+  const refused = new KeysApi(configuration("unknown")).getCaller();
+  assert.equal(GatewayMessageFromJSON(await refusal(refused)).message, "Forbidden");
+  ok("learns who its key speaks for");
+
   const idempotencyKey = randomUUID();
   const executeFlowRequest = { flowId, triggerType: TriggerType.Test, variables: { currency: "EUR", threshold: 250 } };
   const made = await flows.executeFlowRaw({ idempotencyKey, executeFlowRequest });
@@ -89,6 +98,7 @@ async function main() {
   const { transitions } = await executions.listTransitions({ executionId });
   const steps = transitions.map(({ from, to }) => [from, to]);
   assert.deepEqual(steps, [[Status.Pending, Status.Running], [Status.Running, Status.Completed]]);
+  assert(transitions.every(({ by, byName }) => by === caller.keyId && byName === null));
   ok("lists its transitions");
 
   const stuck = (await flows.executeFlow({ executeFlowRequest: other })).execution.id;

@@ -4,6 +4,7 @@ use ratchet_model::api_key::ApiKeyRecord;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::id::{KeyId, OrganizationId};
+use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 
 use super::attributes::{Attributes, Item};
@@ -25,6 +26,9 @@ pub fn api_key_item(key_id: &KeyId, record: &ApiKeyRecord) -> Item {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
+    if let Some(name) = &record.name {
+        item.insert(a::API_KEY_NAME.to_owned(), text(name.as_str()));
+    }
     if let Some(until) = record.valid_until {
         item.insert(a::API_KEY_VALID_UNTIL.to_owned(), number(until.millis()));
     }
@@ -71,6 +75,10 @@ pub fn read_api_key(item: &Item) -> Result<ApiKeyRecord, Error> {
             .ok_or_else(|| Attributes::damaged(a::API_KEY_DIGEST))?,
         organization: OrganizationId::parse(attributes.text(a::API_KEY_ORGANIZATION)?)
             .ok_or_else(|| Attributes::damaged(a::API_KEY_ORGANIZATION))?,
+        name: attributes
+            .maybe_text(a::API_KEY_NAME)?
+            .map(|name| KeyName::parse(name).map_err(|_| Attributes::damaged(a::API_KEY_NAME)))
+            .transpose()?,
         scopes: Scopes::parse(attributes.text(a::API_KEY_SCOPES)?)
             .map_err(|_| Attributes::damaged(a::API_KEY_SCOPES))?,
         valid_until: attributes.maybe_time(a::API_KEY_VALID_UNTIL)?,

@@ -6,6 +6,7 @@ use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::Transition;
 use ratchet_model::id::KeyId;
+use ratchet_model::key_name::KeyName;
 use ratchet_model::limits::MAX_LOGGED_REASON;
 use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
@@ -15,8 +16,11 @@ use crate::dedup::WriteToken;
 use crate::expression::{number, text};
 use crate::schema as a;
 
-/// One entry of the transition log, a list: write token, status, time, key id, reason, the key's name, and how many
-/// attempts it begins (1 or none). What there is not at its end is left out, and what there is not before that is null.
+/// One entry of the transition log: write token, status, time, key id, and of each that there is: reason, name of the
+/// key, how many attempts it begins (1). A later version may add to the end.
+///
+/// In the place of one that there is not stands NULL, and nothing where none follows it: an entry without any is as
+/// short as version 0.1 wrote it.
 ///
 /// `from` is not in it: it is the status to which the previous transition led. Neither is the version: DynamoDB counts
 /// it, and a map beside this one keeps it. The number of the attempt is counted where the log is read, for an entry
@@ -28,14 +32,19 @@ pub fn transition_entry(
     caller: &Caller,
     reason: Option<&str>,
 ) -> AttributeValue {
-    let reason = reason.map(|reason| text(reason.chars().take(MAX_LOGGED_REASON).collect::<String>()));
-    let by_name = None;
-    let begun = to.begins_an_attempt().then(|| number(1));
     let mut parts = vec![token.content(), text(to.as_str()), number(at.millis()), text(caller.key_id.as_str())];
-    let mut optional = vec![reason, by_name, begun];
-    while optional.pop_if(|part| part.is_none()).is_some() {}
-    parts.extend(optional.into_iter().map(|part| part.unwrap_or(AttributeValue::Null(true))));
+    let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect::<String>());
+    let by_name = caller.key_name.as_ref().map(KeyName::as_str);
+    let begun = to.begins_an_attempt().then(|| number(1));
+    let optional = [reason.map(text), by_name.map(text), begun];
+    let length = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));
     AttributeValue::L(parts)
+}
+
+/// An optional part of an entry; `None` where it is absent or NULL.
+fn optional_part(parts: &[AttributeValue], index: usize) -> Option<&AttributeValue> {
+    parts.get(index).filter(|part| !part.is_null())
 }
 
 /// Reads the transitions, oldest first, each with the id of its write.
@@ -55,7 +64,14 @@ pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error>
                 to: Status::parse(to.as_s().ok()?)?,
                 at: Timestamp::from_millis(at.as_n().ok()?.parse().ok()?)?,
                 by: KeyId::parse(by.as_s().ok()?)?,
-                reason: optional.get(REASON).and_then(|reason| reason.as_s().ok()).cloned(),
+                by_name: match optional_part(optional, BY_NAME) {
+                    Some(name) => Some(KeyName::parse(name.as_s().ok()?).ok()?),
+                    None => None,
+                },
+                reason: match optional_part(optional, REASON) {
+                    Some(reason) => Some(reason.as_s().ok()?.clone()),
+                    None => None,
+                },
                 // Counted below.
                 attempt: i64::from(begins_an_attempt(optional)),
                 version: versions.get(id)?.as_n().ok()?.parse().ok()?,
@@ -92,6 +108,8 @@ pub fn attempt_of(item: &Item, write_id: &str) -> Option<i64> {
 const FIXED_PARTS: usize = 4;
 /// Where the reason is among the other parts.
 const REASON: usize = 0;
+/// Where the name of the key is among them.
+const BY_NAME: usize = 1;
 /// Where it is said among them that the entry begins an attempt.
 const BEGUN: usize = 2;
 
