@@ -445,8 +445,8 @@ MUTATIONS = [
     Mutation(
         "a write whose inputs cannot be read is answered as not done",
         CHANGE,
-        "Error::StoreUnavailable { reason } if !change.changes_nothing() => Error::OutcomeUnknown { reason },",
-        "Error::StoreUnavailable { reason } if change.changes_nothing() => Error::OutcomeUnknown { reason },",
+        "Error::StoreUnavailable { reason } if writes => Error::OutcomeUnknown { reason },",
+        "Error::StoreUnavailable { reason } if !writes => Error::OutcomeUnknown { reason },",
         "inputs",
     ),
 ]

@@ -118,9 +118,11 @@ fn faults(table: &str) -> Vec<(&'static str, FaultSource)> {
     let invalid =
         format!("1 validation error detected: Value '{CANARY}' at 'item' failed to satisfy constraint; '{table}'");
     let busy = format!("Throughput exceeds the current capacity of {arn}, key {CANARY}");
-    let item = format!(
-        r#"{{"Item":{{"pk":{{"S":"e#acme#{CANARY}"}},"st":{{"S":"{CANARY}"}},"{CANARY}":{{"N":"{CANARY}"}}}}}}"#
+    // As a read of one item returns it, and as a query does.
+    let damaged = format!(
+        r#"{{"pk":{{"S":"e#acme#{CANARY}"}},"sk":{{"S":"h"}},"st":{{"S":"{CANARY}"}},"{CANARY}":{{"N":"{CANARY}"}}}}"#
     );
+    let item = format!(r#"{{"Item":{damaged},"Items":[{damaged}]}}"#);
     let broken = format!(r#"{{"Item":{{"pk":{{"S":"{CANARY}"}},"{CANARY}":{{"X":{table} {CANARY}"#);
     let page = format!("<html>{CANARY} {table}</html>");
     vec![

@@ -146,7 +146,11 @@ async fn inputs_that_cannot_be_read_after_a_write_make_its_outcome_unknown_and_n
     let again = claim().send().await;
     assert_eq!(again.assert_status(200).header("idempotency-replayed"), Some("true"));
     assert_eq!((&again.body["attempt"], &again.body["variables"]), (&json!(1), &large()["variables"]));
-    // What changes nothing has not changed anything.
+    // A key is remembered by what changes nothing, too. Without one nothing was written.
+    let nothing = || api.request(Method::PATCH, &path).json(&json!({})).header("idempotency-key", "nothing");
+    api.proxy.plan([Fault::Delay(std::time::Duration::ZERO), Fault::internal(), Fault::internal(), Fault::internal()]);
+    nothing().send().await.assert_error(503, "OUTCOME_UNKNOWN");
+    assert_eq!(nothing().send().await.assert_status(200).header("idempotency-replayed"), Some("true"));
     api.proxy.plan([Fault::Delay(std::time::Duration::ZERO), Fault::internal(), Fault::internal(), Fault::internal()]);
     api.patch(&path, &json!({})).await.assert_error(503, "STORE_UNAVAILABLE");
 }

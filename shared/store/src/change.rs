@@ -262,8 +262,10 @@ impl Store {
         change: &Change,
     ) -> Result<(Changed, Execution), Error> {
         let changed = self.change(caller, id, change).await?;
+        let writes = !change.changes_nothing() || change.options.idempotency_key.is_some();
         let execution = self.complete(caller, id, &changed.head).await.map_err(|error| match error {
-            Error::StoreUnavailable { reason } if !change.changes_nothing() => Error::OutcomeUnknown { reason },
+            // What changes nothing leaves a write token all the same, where it has a key.
+            Error::StoreUnavailable { reason } if writes => Error::OutcomeUnknown { reason },
             error => error,
         })?;
         Ok((changed, execution))
