@@ -8,6 +8,6 @@ mod transitions;
 
 pub use self::api_key::{api_key_item, listed_api_key_item, read_api_key, read_api_key_origin};
 pub use self::attributes::Item;
-pub use self::execution::{State, new_execution_item, read_execution, read_state};
+pub use self::execution::{SUMMARY_ATTRIBUTES, State, new_execution_item, read_execution, read_state};
 pub use self::size::size;
 pub use self::transitions::{read_transitions, transition_entry};
