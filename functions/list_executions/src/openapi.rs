@@ -65,7 +65,7 @@ pub struct ListParameters {
     #[param(min_length = 1, max_length = 256)]
     pub flow_id: Option<String>,
     /// Only executions in one of these statuses: repeated, or with commas.
-    #[param(explode = false)]
+    #[param(explode = false, min_items = 1)]
     pub status: Option<Vec<Status>>,
     /// Only executions that this set off.
     pub trigger_type: Option<TriggerType>,
