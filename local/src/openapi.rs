@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi, openapi};
 use ratchet_http::error::ErrorResponse;
 use ratchet_http::openapi as common;
 use ratchet_model::error_code::ErrorCode;
+use ratchet_model::list::View;
 
 use self::generators::Generators;
 use crate::operations::Paths;
@@ -42,7 +43,7 @@ const GATEWAY_RESPONSES: [&str; 2] = ["Unauthorized", "TooManyRequests"];
         (name = "Executions", description = "End an execution from outside, and see what happened to its status.")
     ),
     components(
-        schemas(ErrorResponse, ErrorCode, common::GatewayMessage, common::ErrorOrGatewayMessage),
+        schemas(ErrorResponse, ErrorCode, View, common::GatewayMessage, common::ErrorOrGatewayMessage),
         responses(
             common::Unauthorized,
             common::MayNotRead,

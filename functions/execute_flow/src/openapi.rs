@@ -127,7 +127,7 @@ fn not_json() -> ValidationErrors {
                 ("invalid" = (value = json!(ValidationErrors::sample([
                     (&["body", "trigger_type"], ValidationErrorKind::not_one_of(TriggerType::ALL), "\"cron\""),
                     (&["body", "retry_config", "max_retries"], ValidationErrorKind::NotAnInteger, "\"3\""),
-                    (&["body", "priorty"], ValidationErrorKind::Extra(FIELDS.to_vec()), "\"high\"")
+                    (&["body", "priorty"], ValidationErrorKind::extra(&FIELDS, 0), "\"high\"")
                 ])))),
                 ("not JSON" = (value = json!(not_json()))),
                 ("key reused" = (value = json!(key_reused())))

@@ -92,8 +92,7 @@ pub struct ListParameters {
     #[param(minimum = 0, maximum = 10000, default = json!(DEFAULT_COUNT_LIMIT))]
     pub count_limit: Option<i64>,
     /// `summary` leaves `trigger_data`, `variables`, `final_output`, `error_details` and `performance_metrics` out of each
-    /// execution. May change from page to page.
-    #[param(default = json!("full"))]
+    /// execution; without it, `full`. May change from page to page.
     pub view: Option<View>,
 }
 
@@ -130,7 +129,7 @@ pub struct ListParameters {
             examples(
                 ("invalid" = (value = json!(ValidationErrors::sample([
                     (&["query", "page_size"], ValidationErrorKind::GreaterThan(MAX_PAGE_SIZE), "\"500\""),
-                    (&["query", "state"], ValidationErrorKind::Extra(PARAMETERS.to_vec()), "\"failed\"")
+                    (&["query", "state"], ValidationErrorKind::extra(&PARAMETERS, 0), "\"failed\"")
                 ])))),
                 ("foreign cursor" = (value = json!(ValidationErrors::sample([
                     (&["query", "cursor"], ValidationErrorKind::Cursor, &format!("{CURSOR:?}"))

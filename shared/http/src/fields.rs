@@ -188,12 +188,8 @@ impl<'a> Fields<'a> {
 
     /// Adds a validation error for every field that was not read: a mistyped field must not be ignored silently.
     pub fn finish(self, validation: &mut Validation) {
-        if self.members.is_empty() {
-            return;
-        }
-        let kind = ValidationErrorKind::Extra(self.known.clone());
-        for (name, text) in &self.members {
-            validation.add(self.location_of(name), &kind, text);
+        for (n, (name, text)) in self.members.iter().enumerate() {
+            validation.add(self.location_of(name), &ValidationErrorKind::extra(&self.known, n), text);
         }
     }
 }

@@ -109,12 +109,8 @@ impl Parameters {
 
     /// Adds a validation error for every parameter that was not read: a mistyped filter must not list everything.
     pub fn finish(self, validation: &mut Validation) {
-        if self.values.is_empty() {
-            return;
-        }
-        let kind = ValidationErrorKind::Extra(self.known);
-        for (name, text) in &self.values {
-            validation.add_text(QUERY, name, &kind, text);
+        for (n, (name, text)) in self.values.iter().enumerate() {
+            validation.add_text(QUERY, name, &ValidationErrorKind::extra(&self.known, n), text);
         }
     }
 }

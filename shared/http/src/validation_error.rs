@@ -7,6 +7,9 @@ use serde::Serialize;
 /// An input longer than this many bytes is shown as a string with its beginning.
 const MAX_ECHO: usize = 2_048;
 
+/// How many errors of unknown names say which names there are.
+const MAX_NAMING: usize = 20;
+
 /// One step of the way to a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -65,8 +68,8 @@ pub enum ValidationErrorKind {
     TimeWithoutZone,
     /// None of these names.
     NotOneOf(Vec<&'static str>),
-    /// A field or a query parameter that this request does not have; those that it has.
-    Extra(Vec<&'static str>),
+    /// A field or a query parameter that this request does not have; those that it has, if they are to be named.
+    Extra(Option<Vec<&'static str>>),
     /// A query parameter that is there more than once, and takes one value.
     Repeated,
     /// Not JSON, or nested too deep: why.
@@ -90,6 +93,13 @@ impl ValidationErrorKind {
     #[must_use]
     pub fn not_one_of<T: WireName>(allowed: &[T]) -> Self {
         Self::NotOneOf(allowed.iter().map(|value| value.as_str()).collect())
+    }
+
+    /// The kind of the error of the n-th unknown name, from 0, beside these that there are. Of many unknown ones the first name
+    /// them: an answer must not grow with the product of both.
+    #[must_use]
+    pub fn extra(known: &[&'static str], n: usize) -> Self {
+        Self::Extra((n < MAX_NAMING).then(|| known.to_vec()))
     }
 
     /// The validation error of this kind for a value at `loc`. `input` is JSON text.
@@ -153,8 +163,11 @@ impl ValidationErrorKind {
             }
             Self::TimeWithoutZone => "Input should have timezone info: end it with Z or an offset".to_owned(),
             Self::NotOneOf(names) => format!("Input should be {}", expected(names)),
-            Self::Extra(known) if known.is_empty() => "Extra inputs are not permitted: there are none here".to_owned(),
-            Self::Extra(known) => format!("Extra inputs are not permitted: there are {}", listed(known, "and")),
+            Self::Extra(None) => "Extra inputs are not permitted".to_owned(),
+            Self::Extra(Some(known)) if known.is_empty() => {
+                "Extra inputs are not permitted: there are none here".to_owned()
+            }
+            Self::Extra(Some(known)) => format!("Extra inputs are not permitted: there are {}", listed(known, "and")),
             Self::Repeated => "Got multiple values for a parameter that takes one".to_owned(),
             Self::NotJson(_) => "JSON decode error".to_owned(),
             Self::NotJsonIn(reason, field) => format!("JSON decode error in the field {field:?}: {reason}"),
