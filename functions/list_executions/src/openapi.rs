@@ -9,6 +9,7 @@ use ratchet_model::limits::{DEFAULT_COUNT_LIMIT, DEFAULT_PAGE_SIZE, MAX_COUNT_LI
 use ratchet_model::list::View;
 use ratchet_model::samples;
 use ratchet_model::status::Status;
+use serde_json::json;
 use serde_json::value::to_raw_value;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -42,6 +43,8 @@ impl PartialSchema for ListedExecution {
     fn schema() -> RefOr<Schema> {
         let mut schema = Execution::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.examples =
+                [samples::failed(), samples::failed().into_summary()].map(|execution| json!(execution)).into();
             object.required.retain(|name| !NOT_IN_SUMMARY.contains(&name.as_str()));
             object.description = Some(
                 "One run of a flow by an agent. `view=summary` leaves out the members that are not required.".into(),
