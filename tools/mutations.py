@@ -278,8 +278,8 @@ MUTATIONS = [
     Mutation(
         "a list shows what has left its status",
         "shared/store/src/list/mod.rs",
-        ".filter(|execution| still_matches(execution, filter))",
-        ".filter(|execution| still_matches(execution, filter) || true)",
+        "record.filter(|execution| still_matches(execution, &self.query.filter))",
+        "record.filter(|execution| still_matches(execution, &self.query.filter) || true)",
         "list_executions",
     ),
     Mutation(
@@ -448,6 +448,34 @@ MUTATIONS = [
         "Error::StoreUnavailable { reason } if writes => Error::OutcomeUnknown { reason },",
         "Error::StoreUnavailable { reason } if !writes => Error::OutcomeUnknown { reason },",
         "inputs",
+    ),
+    Mutation(
+        "what the page has read is not counted",
+        "shared/store/src/list/count.rs",
+        "        let mut total = scan.found();\n",
+        "        let mut total = 0;\n",
+        "list_executions",
+    ),
+    Mutation(
+        "a page goes on over a gap",
+        "shared/store/src/list/scan.rs",
+        "                Some(scanned_to) => self.orders.partition_point(|order| order.as_str() >= scanned_to),\n",
+        "                Some(_) => self.orders.len(),\n",
+        "list_executions",
+    ),
+    Mutation(
+        "a count that fails fails the page",
+        "shared/store/src/list/mod.rs",
+        "Ok(self.count_or_none(scan, count_limit).await)",
+        "self.count(scan, count_limit).await",
+        "list_executions",
+    ),
+    Mutation(
+        "the statuses of a list are read all at once",
+        "shared/store/src/list/scan.rs",
+        "self.shards.chunk_by_mut(|one, other| one.group == other.group)",
+        "self.shards.chunk_by_mut(|_, _| true)",
+        "list_executions",
     ),
 ]
 

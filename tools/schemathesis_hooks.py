@@ -62,7 +62,7 @@ covers(
     PATCHES,
     [operation.id for operation in OPERATIONS if operation.method == "PATCH"],
 )
-FILTERS = ("flow_id", "status", "trigger_type", "created_after", "created_before")
+FILTERS = ("flow_id", "status", "trigger_type", "agent_id", "created_after", "created_before")
 # Numbered pages reach the first 10000 executions.
 REACH = 10_000
 # What If-Match takes, which the document says as a format: of the tags that HTTP knows those of visible ASCII, for this service

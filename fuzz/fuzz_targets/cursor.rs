@@ -1,6 +1,8 @@
 //! Cursors: whatever is sent as one, only what this service sealed for this organization and query opens.
 #![no_main]
 
+use std::collections::BTreeSet;
+
 use arbitrary::Arbitrary;
 use fuzz::{Operation, Read, SECRET, event, plain_id};
 use libfuzzer_sys::fuzz_target;
@@ -17,14 +19,15 @@ use serde_json::json;
 #[derive(Debug, Arbitrary)]
 struct Input {
     flow_id: Option<String>,
-    status: Option<u8>,
+    status: u16,
     trigger_type: Option<u8>,
+    agent_id: Option<String>,
     created_after: Option<i64>,
     created_before: Option<i64>,
     created_at: i64,
     id: [u8; 16],
     page: u64,
-    total_count: u32,
+    total_count: Option<u16>,
     other_organization: String,
     other_secret: Vec<u8>,
     tampering: Tampering,
@@ -69,12 +72,25 @@ fn pick<T: WireName>(index: Option<u8>) -> Option<T> {
     index.map(|index| T::ALL[usize::from(index) % T::ALL.len()])
 }
 
+/// The statuses whose bits are set.
+fn statuses(bits: u16) -> BTreeSet<Status> {
+    Status::ALL.into_iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1).map(|(_, status)| status).collect()
+}
+
+/// As the parameter has it.
+fn joined(statuses: &BTreeSet<Status>) -> Option<String> {
+    let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
 fuzz_target!(|input: Input| {
     let time = |millis: Option<i64>| millis.and_then(Timestamp::from_millis);
+    let name = |name: Option<String>| name.filter(|name| !name.is_empty() && name.chars().count() <= 256);
     let filter = Filter {
-        flow_id: input.flow_id.filter(|flow_id| !flow_id.is_empty() && flow_id.chars().count() <= 256),
-        status: pick::<Status>(input.status),
+        flow_id: name(input.flow_id),
+        status: statuses(input.status),
         trigger_type: pick::<TriggerType>(input.trigger_type),
+        agent_id: name(input.agent_id),
         created_after: time(input.created_after),
         created_before: time(input.created_before),
     };
@@ -88,7 +104,7 @@ fuzz_target!(|input: Input| {
 
     let Some(created_at) = Timestamp::from_millis(input.created_at) else { return };
     let id = ExecutionId::parse(&uuid::Uuid::from_bytes(input.id).to_string()).expect("an id");
-    let position = Position { created_at, id, page: input.page, total_count: input.total_count };
+    let position = Position { created_at, id, page: input.page, total_count: input.total_count.map(u32::from) };
     let cursor = key.seal(&acme, &filter, &position);
     assert_eq!(key.open(&acme, &filter, &cursor), Some(position));
     if input.text != cursor {
@@ -129,9 +145,17 @@ fn others(filter: &Filter) -> Vec<Filter> {
     let changed = [
         with(|filter| filter.flow_id = Some(filter.flow_id.clone().unwrap_or_default() + "x")),
         with(|filter| filter.flow_id = None),
-        with(|filter| filter.flow_id = filter.status.map(|status| status.as_str().to_owned())),
-        with(|filter| filter.status = None),
-        with(|filter| filter.status = Some(Status::Running)),
+        with(|filter| filter.flow_id = joined(&filter.status)),
+        with(|filter| filter.status.clear()),
+        with(|filter| filter.status = [Status::Running].into()),
+        with(|filter| {
+            filter.status.insert(Status::Timeout);
+        }),
+        with(|filter| {
+            filter.status.pop_last();
+        }),
+        with(|filter| filter.agent_id = None),
+        with(|filter| std::mem::swap(&mut filter.flow_id, &mut filter.agent_id)),
         with(|filter| filter.trigger_type = None),
         with(|filter| filter.trigger_type = Some(TriggerType::Test)),
         with(|filter| std::mem::swap(&mut filter.created_after, &mut filter.created_before)),
@@ -148,8 +172,9 @@ fn check_over_http(filter: &Filter, position: &Position, cursor: &str) {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let parameters = [
         ("flow_id", filter.flow_id.clone()),
-        ("status", filter.status.map(|status| status.as_str().to_owned())),
+        ("status", joined(&filter.status)),
         ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.as_str().to_owned())),
+        ("agent_id", filter.agent_id.clone()),
         ("created_after", time(filter.created_after)),
         ("created_before", time(filter.created_before)),
     ];

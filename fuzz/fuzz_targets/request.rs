@@ -17,7 +17,7 @@ use ratchet_model::id::ExecutionId;
 use ratchet_model::idempotency::IdempotencyKey;
 use ratchet_model::json::{self as exact, JsonText};
 use ratchet_model::limits::{
-    MAX_ERROR_MESSAGE, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RETRIES, MAX_TIMEOUT_SECONDS,
+    MAX_COUNT_LIMIT, MAX_ERROR_MESSAGE, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RETRIES, MAX_TIMEOUT_SECONDS,
 };
 use ratchet_model::list::{ListQuery, Start};
 use ratchet_model::new_execution::NewExecution;
@@ -194,6 +194,7 @@ fn check_new(new: &NewExecution) {
 
 fn check_page(page: &ListQuery) {
     assert!((1..=usize::try_from(MAX_PAGE_SIZE).expect("100")).contains(&page.page_size), "{page:?}");
+    assert!(page.count_limit <= usize::try_from(MAX_COUNT_LIMIT).expect("10000"), "{page:?}");
     let filter = &page.filter;
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
     let number = match page.start {
@@ -207,19 +208,23 @@ fn check_page(page: &ListQuery) {
     };
     let parameters = [
         ("flow_id", filter.flow_id.clone()),
-        ("status", filter.status.map(|status| status.as_str().to_owned())),
         ("trigger_type", filter.trigger_type.map(|trigger_type| trigger_type.as_str().to_owned())),
+        ("agent_id", filter.agent_id.clone()),
         ("created_after", time(filter.created_after)),
         ("created_before", time(filter.created_before)),
         ("page", number),
         ("page_size", Some(page.page_size.to_string())),
+        ("count_limit", Some(page.count_limit.to_string())),
+        ("view", Some(page.view.as_str().to_owned())),
     ];
     let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(filter.status.iter().map(|status| ("status", status.as_str())));
     query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
     let query = query.finish();
     let event = event_of(&HashMap::new(), &query, "", "", false, "read");
     let Some(Read::Page(again)) = Operation::List.check(event, true) else { panic!("refused: {query}") };
-    assert_eq!((&again.filter, again.start, again.page_size), (filter, page.start, page.page_size));
+    let read = |page: &ListQuery| (page.filter.clone(), page.start, page.page_size, page.count_limit, page.view);
+    assert_eq!(read(&again), read(page));
 }
 
 fn check_change(operation: Operation, change: &Change) {

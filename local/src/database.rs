@@ -2,26 +2,41 @@
 
 use std::path::Path;
 
-use aws_sdk_dynamodb::config::{Builder, Credentials};
+use aws_sdk_dynamodb::config::{Builder, Credentials, SharedHttpClient};
 use dynoxide::Database;
 use ratchet_store::client;
 use ratchet_store::trust_roots::TrustRoots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::in_process::InProcess;
+
 /// A DynamoDB that can be called.
 #[derive(Debug)]
 pub struct DynamoDb {
     /// Where it listens.
     pub endpoint: String,
-    stop: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
+    embedded: Option<Embedded>,
+}
+
+/// An embedded DynamoDB that runs.
+struct Embedded {
+    database: Database,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Embedded")
+    }
 }
 
 impl DynamoDb {
     /// A DynamoDB that runs already.
     #[must_use]
     pub const fn at(endpoint: String) -> Self {
-        Self { endpoint, stop: None }
+        Self { endpoint, embedded: None }
     }
 
     /// Starts an embedded DynamoDB on a free port of the loopback interface, in memory or in a file.
@@ -41,15 +56,16 @@ impl DynamoDb {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(failed)?);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = database.clone();
         let task = tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
             };
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, stopped).await {
                 tracing::error!(error, "the embedded DynamoDB ended");
             }
         });
-        Ok(Self { endpoint, stop: Some((stop, task)) })
+        Ok(Self { endpoint, embedded: Some(Embedded { database, stop, task }) })
     }
 
     /// The configuration with which the store calls it. An embedded DynamoDB does not check credentials; others get
@@ -65,12 +81,16 @@ impl DynamoDb {
             "local",
         );
         let (region, endpoint) = (variable("AWS_REGION", "us-east-1"), self.endpoint.clone());
-        client::config(region, credentials, Some(endpoint), &TrustRoots::System)
+        let config = client::config(region, credentials, Some(endpoint.clone()), &TrustRoots::System);
+        let Some(embedded) = &self.embedded else { return config };
+        let http = client::http_client(Some(&endpoint), &TrustRoots::System);
+        config.http_client(SharedHttpClient::new(InProcess::new(embedded.database.clone(), http)))
     }
 
     /// Stops an embedded DynamoDB and closes its file.
     pub async fn stop(self) {
-        if let Some((stop, task)) = self.stop {
+        if let Some(Embedded { database, stop, task }) = self.embedded {
+            drop(database);
             let _ = stop.send(());
             // A connection that never ends must not keep the process from ending.
             let _ = tokio::time::timeout(std::time::Duration::from_secs(2), task).await;

@@ -14,6 +14,7 @@ pub mod cors;
 pub mod database;
 pub mod docs;
 pub mod gateway;
+mod in_process;
 pub mod keys;
 pub mod openapi;
 pub mod operations;

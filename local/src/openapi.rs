@@ -11,6 +11,7 @@ use utoipa::{Modify, OpenApi, openapi};
 use ratchet_http::error::ErrorResponse;
 use ratchet_http::openapi as common;
 use ratchet_model::error_code::ErrorCode;
+use ratchet_model::list::View;
 
 use self::generators::Generators;
 use crate::operations::Paths;
@@ -43,7 +44,7 @@ const GATEWAY_RESPONSES: [&str; 4] = ["Unauthorized", "UnknownKey", "TooManyRequ
         (name = "Keys", description = "See what an API key may do.")
     ),
     components(
-        schemas(ErrorResponse, ErrorCode, common::GatewayMessage, common::ErrorOrGatewayMessage),
+        schemas(ErrorResponse, ErrorCode, View, common::GatewayMessage, common::ErrorOrGatewayMessage),
         responses(
             common::Unauthorized,
             common::UnknownKey,

@@ -1,8 +1,9 @@
 //! The capacity units that requests consume, as DynamoDB reports them.
 
+use ratchet_model::execution::TriggerType;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Api, text};
+use tests::{Api, Seed, text};
 
 /// What a change costs does not depend on the inputs: a kilobyte, and what their item holds at most.
 const INPUTS: [usize; 4] = [0, 1_000, 100_000, 390_000];
@@ -70,4 +71,36 @@ async fn a_report_of_a_status_reads_inputs_only_for_an_answer_that_shows_them() 
     assert_eq!(api.watch.requests(), ["UpdateItem"]);
     api.get(&format!("/executions/{id}/transitions")).await.assert_status(200);
     assert_eq!((api.watch.requests(), api.watch.read_units()), (vec!["GetItem".to_owned()], 1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_page_costs_the_page_and_the_count_that_was_asked_for_whatever_the_table_holds() {
+    let api = Api::start().await;
+    let mut held = 0;
+    for executions in [20, 2_000, 5_000] {
+        let seed = |number: u32| Seed {
+            flow_id: "nightly-report",
+            trigger_type: TriggerType::Test,
+            millis: i64::from(number),
+            shard: None,
+            bytes: 0,
+        };
+        api.seed(executions - held, seed).await;
+        held = executions;
+        let _ = api.watch.read_units();
+        for (query, most) in [
+            ("", 35.0),
+            ("&flow_id=nightly-report", 35.0),
+            ("&status=pending", 35.0),
+            ("&count_limit=0", 15.0),
+            ("&view=summary&count_limit=0", 15.0),
+            ("&flow_id=nightly-report&count_limit=0", 15.0),
+            ("&status=pending&count_limit=0", 15.0),
+        ] {
+            let answer = api.get(&format!("/flows/executions?page_size=10{query}")).await;
+            assert_eq!(answer.assert_status(200).body["executions"].as_array().map(Vec::len), Some(10), "{query}");
+            let units = api.watch.read_units();
+            assert!(units <= most, "{units} for {query:?} of {executions}");
+        }
+    }
 }

@@ -26,6 +26,18 @@ async fn create(api: &Api, count: usize, flow: &str, trigger: &str) -> Vec<Strin
     created.into_iter().map(|(_, id)| id).collect()
 }
 
+/// Puts executions into the table whose ids are spread evenly over the shards, as ids are but for chance.
+async fn seed_evenly(api: &Api, count: u32) {
+    let seed = |number: u32| Seed {
+        flow_id: "f",
+        trigger_type: TriggerType::Test,
+        millis: i64::from(number),
+        shard: u8::try_from(number % 8).ok(),
+        bytes: 0,
+    };
+    api.seed(count, seed).await;
+}
+
 /// Walks a list by cursor to its end and returns the pages.
 async fn walk(api: &Api, query: &str) -> Vec<Vec<String>> {
     walk_while(api, query, async || ()).await
@@ -201,8 +213,8 @@ async fn numbered_pages_and_cursors_show_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_by_cursor_takes_two_rounds() {
     let api = Api::start().await;
-    create(&api, 60, "f", "test").await;
-    for query in ["", "flow_id=f&", "status=pending&"] {
+    seed_evenly(&api, 60).await;
+    for query in ["", "flow_id=f&", "status=pending&", "count_limit=60&"] {
         let first = api.get(&format!("{PATH}?{query}page_size=20")).await;
         assert_eq!(first.assert_status(200).body["total_count"], 60);
         let _ = api.watch.requests();
@@ -285,10 +297,10 @@ async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_curso
         bytes: 0,
     };
     api.seed(10_150, seed).await;
-    let first = api.get(&format!("{PATH}?page_size=100")).await;
+    let first = api.get(&format!("{PATH}?page_size=100&count_limit=10000")).await;
     assert_eq!((&first.assert_status(200).body["total_count"], ids(&first).len()), (&json!(10_000), 100));
-    let last_by_number = api.get(&format!("{PATH}?page_size=100&page=100")).await;
-    assert_eq!(ids(&last_by_number).len(), 100);
+    let last_by_number = api.get(&format!("{PATH}?page_size=100&page=100&count_limit=0")).await;
+    assert_eq!((ids(&last_by_number).len(), &last_by_number.body["total_count"]), (100, &Value::Null));
     let beyond = api.get(&format!("{PATH}?page_size=100&page=101")).await;
     assert_eq!(beyond.validation_errors(), ["query.page: value_error"]);
     let on = api.get(&format!("{PATH}?page_size=100&cursor={}", text(&last_by_number.body["next_cursor"]))).await;
@@ -297,8 +309,15 @@ async fn more_than_ten_thousand_are_counted_as_ten_thousand_and_reached_by_curso
     assert_eq!((ids(&last).len(), &last.body["has_more"]), (50, &json!(false)));
 
     // Half of them belong to another flow: a count below the limit is exact.
-    let half = api.get(&format!("{PATH}?flow_id=even&page_size=1")).await;
-    assert_eq!(half.assert_status(200).body["total_count"], 5_075);
+    for (count_limit, count) in [(10_000, 5_075), (5_076, 5_075), (5_075, 5_075), (5_074, 5_074), (7, 7), (1, 1)] {
+        let half = api.get(&format!("{PATH}?flow_id=even&page_size=1&count_limit={count_limit}")).await;
+        assert_eq!(half.assert_status(200).body["total_count"], count, "{count_limit}");
+    }
+    let default = api.get(&format!("{PATH}?flow_id=even&page_size=1")).await;
+    assert_eq!(default.assert_status(200).body["total_count"], 1_000);
+    // What a second filter would take too much reading for is not counted.
+    let too_rare = api.get(&format!("{PATH}?trigger_type=webhook&page_size=1&count_limit=100")).await;
+    assert_eq!(too_rare.assert_status(200).body["total_count"], Value::Null);
     let filtered = api.get(&format!("{PATH}?trigger_type=webhook&page_size=1")).await;
     assert_eq!(filtered.assert_status(200).body["total_count"], 0);
     assert_eq!(walk(&api, "trigger_type=webhook&page_size=50").await.concat(), Vec::<String>::new());
@@ -362,4 +381,249 @@ async fn a_key_that_may_only_write_lists_nothing() {
     let api = Api::start().await;
     api.with_key("writer").get(PATH).await.assert_error(403, "FORBIDDEN");
     api.with_key("reader").get(PATH).await.assert_status(200);
+}
+
+/// Creates executions in these statuses, a second apart, and returns their ids with their statuses, newest first.
+async fn create_in(api: &Api, statuses: &[&'static str]) -> Vec<(String, &'static str)> {
+    let mut created = Vec::new();
+    for status in statuses {
+        created.push((api.execution_in(status).await, *status));
+        api.clock.advance(std::time::Duration::from_secs(1));
+    }
+    created.reverse();
+    created
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_statuses_are_one_list() {
+    let api = Api::start().await;
+    let some = ["pending", "running", "failed", "timeout", "completed", "running", "retrying", "interrupted"];
+    let created = create_in(&api, &[some, some].concat()).await;
+    for statuses in [
+        &["failed", "timeout"][..],
+        &["running", "pending"],
+        &["running", "retrying", "interrupted", "queued"],
+        &["completed", "failed", "cancelled", "timeout", "pending", "queued", "running", "retrying"],
+        &["pending", "queued", "running", "retrying", "interrupted", "completed", "failed", "cancelled", "timeout"],
+    ] {
+        let expected: Vec<&String> =
+            created.iter().filter(|(_, status)| statuses.contains(status)).map(|(id, _)| id).collect();
+        let repeated: Vec<String> = statuses.iter().map(|status| format!("status={status}")).collect();
+        let mixed = format!("status={}&status={},{}", statuses[0], statuses[1..].join(","), statuses[0]);
+        for query in [format!("status={}", statuses.join(",")), repeated.join("&"), mixed] {
+            let answer = api.get(&format!("{PATH}?{query}")).await;
+            assert_eq!(ids(&answer).iter().collect::<Vec<_>>(), expected, "{query}");
+            assert_eq!(answer.body["total_count"], expected.len(), "{query}");
+            let walked = walk(&api, &format!("page_size=3&{query}")).await.concat();
+            assert_eq!(walked.iter().collect::<Vec<_>>(), expected, "{query}");
+            let numbered = api.get(&format!("{PATH}?{query}&page=2&page_size=2")).await;
+            let second: Vec<_> = expected.iter().skip(2).take(2).copied().collect();
+            assert_eq!(ids(&numbered).iter().collect::<Vec<_>>(), second, "{query}");
+        }
+    }
+    // A walk knows its statuses as a set.
+    let first = api.get(&format!("{PATH}?status=running,failed&page_size=1")).await;
+    let cursor = text(&first.assert_status(200).body["next_cursor"]);
+    api.get(&format!("{PATH}?status=failed&status=running&status=failed&cursor={cursor}")).await.assert_status(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_that_goes_from_one_listed_status_to_the_next_is_listed_once() {
+    let api = Api::start().await;
+    let id = api.execution_in("running").await;
+    // The queries for `running` wait while the execution completes. Those for `completed` that did not wait for them have not
+    // seen it.
+    api.proxy.fail_matching("#running", || Fault::Delay(std::time::Duration::from_millis(1_500)));
+    let list = async { api.get(&format!("{PATH}?status=completed,running")).await };
+    let change = async {
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        tests::write_directly(&api.store, &id, &json!({ "status": "completed" })).await;
+    };
+    let (answer, ()) = tokio::join!(list, change);
+    assert_eq!(ids(&answer), [id]);
+    assert_eq!(answer.body["total_count"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_found_on_the_records() {
+    let api = Api::start().await;
+    let mut created = Vec::new();
+    for number in 0..60 {
+        let agent = ["a", "b", "a", "c&d=\u{e9}"][number % 4];
+        let body = json!({ "flow_id": "f", "trigger_type": "test", "agent_id": agent, "metadata": { "n": number } });
+        created.push((text(&api.execute(&body).await["id"]), agent));
+    }
+    created.push((api.new_execution().await, "unassigned"));
+    created.reverse();
+    for (agent, parameter) in
+        [("a", "a"), ("b", "b"), ("c&d=\u{e9}", "c%26d%3D%C3%A9"), ("unassigned", "unassigned"), ("x", "x")]
+    {
+        let expected: Vec<&String> = created.iter().filter(|(_, of)| *of == agent).map(|(id, _)| id).collect();
+        for query in ["", "&status=pending", "&flow_id=f&trigger_type=test"] {
+            let expected =
+                if agent == "unassigned" && query.contains("flow_id=f") { Vec::new() } else { expected.clone() };
+            let query = format!("agent_id={parameter}{query}");
+            let whole = api.get(&format!("{PATH}?{query}&page_size=100")).await;
+            assert_eq!(ids(&whole).iter().collect::<HashSet<_>>(), expected.iter().copied().collect(), "{query}");
+            assert_eq!((&whole.body["total_count"], &whole.body["has_more"]), (&json!(expected.len()), &json!(false)));
+            let walked = walk(&api, &format!("{query}&page_size=7")).await;
+            assert_eq!(walked.concat(), ids(&whole), "{query}");
+            // A page ends where it is full: only the last may be short.
+            assert!(walked.iter().rev().skip(1).all(|page| page.len() == 7), "{walked:?}");
+            for (index, page) in ids(&whole).chunks(7).enumerate() {
+                let numbered = api.get(&format!("{PATH}?{query}&page_size=7&page={}", index + 1)).await;
+                assert_eq!(ids(&numbered), page, "{query}");
+            }
+            let beyond = api.get(&format!("{PATH}?{query}&page_size=7&page=50")).await;
+            assert_eq!(ids(&beyond), Vec::<String>::new());
+            assert_eq!(beyond.body["total_count"], expected.len(), "{query}");
+        }
+    }
+    // More are there than were asked to be counted.
+    let few = api.get(&format!("{PATH}?agent_id=a&page_size=10&count_limit=5")).await;
+    assert_eq!((ids(&few).len(), &few.body["total_count"]), (10, &json!(5)));
+    let unknown = api.get(&format!("{PATH}?agent_id=a&page_size=5")).await;
+    assert_eq!((ids(&unknown).len(), &unknown.body["total_count"]), (5, &Value::Null));
+    let cursor = text(&unknown.body["next_cursor"]);
+    let next = api.get(&format!("{PATH}?agent_id=a&page_size=100&cursor={cursor}")).await;
+    assert_eq!((ids(&next).len(), &next.body["total_count"]), (25, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_rare_takes_bounded_reads_and_several_pages() {
+    let api = Api::start().await;
+    let rare = json!({ "flow_id": "f", "trigger_type": "test", "agent_id": "rare" });
+    let id = text(&api.execute(&rare).await["id"]);
+    // In front of it, for the time of all others is later.
+    api.clock.advance(std::time::Duration::from_secs(10));
+    let seed = |number: u32| Seed {
+        flow_id: "f",
+        trigger_type: TriggerType::Test,
+        millis: 400_000_000_000 + i64::from(number),
+        shard: None,
+        bytes: 0,
+    };
+    api.seed(450, seed).await;
+    let _ = (api.watch.requests(), api.watch.read_units());
+    let first = api.get(&format!("{PATH}?agent_id=rare&page_size=10")).await;
+    assert_eq!(
+        (ids(&first).len(), &first.body["has_more"], &first.body["total_count"]),
+        (0, &json!(true), &Value::Null)
+    );
+    let units = api.watch.read_units();
+    assert!((200.0..=230.0).contains(&units), "{units}");
+    let pages = walk(&api, "agent_id=rare&page_size=10").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [0, 0, 1]);
+    assert_eq!(pages.concat(), std::slice::from_ref(&id));
+    // By number it reads further, for such a page is never short.
+    let numbered = api.get(&format!("{PATH}?agent_id=rare&page_size=10&page=1")).await;
+    assert_eq!((ids(&numbered), &numbered.body["total_count"]), (vec![id], &json!(1)));
+    api.seed(600, seed).await;
+    let too_far = api.get(&format!("{PATH}?agent_id=rare&page_size=10&page=1")).await;
+    assert_eq!(too_far.validation_errors(), ["query.page: value_error"]);
+    // Large records end a page sooner: what is read is bounded by size, too.
+    let api = Api::start().await;
+    api.seed(60, |number| Seed { bytes: 300_000, ..seed(number) }).await;
+    let _ = api.watch.read_units();
+    let large = api.get(&format!("{PATH}?agent_id=rare&page_size=10")).await;
+    assert_eq!((ids(&large).len(), &large.body["has_more"]), (0, &json!(true)));
+    let units = api.watch.read_units();
+    assert!(units < 2_000.0, "{units}");
+    assert_eq!(walk(&api, "agent_id=rare&page_size=10").await.concat(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_is_that_of_the_walks_start_and_may_be_missing() {
+    let api = Api::start().await;
+    for (count_limit, limit) in [("0", 0), ("5", 5), ("30", 30), ("10000", 10_000)] {
+        create(&api, 12, "f", "test").await;
+        let there = ids(&api.get(&format!("{PATH}?page_size=100")).await).len();
+        let count = if limit == 0 { Value::Null } else { json!(there.min(limit)) };
+        let mut answer = api.get(&format!("{PATH}?page_size=5&count_limit={count_limit}")).await;
+        let numbered = api.get(&format!("{PATH}?page_size=5&page=2&count_limit={count_limit}")).await;
+        assert_eq!(numbered.assert_status(200).body["total_count"], count, "{count_limit}");
+        // The rest of the walk, with other limits, sizes and views.
+        for other in
+            ["count_limit=10000&page_size=4&view=summary", "count_limit=0&page_size=2", "page_size=1&view=full"]
+        {
+            assert_eq!(answer.assert_status(200).body["total_count"], count, "{count_limit}");
+            create(&api, 1, "f", "test").await;
+            let cursor = text(&answer.body["next_cursor"]);
+            answer = api.get(&format!("{PATH}?{other}&cursor={cursor}")).await;
+        }
+        assert_eq!(answer.assert_status(200).body["total_count"], count, "{count_limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_counted_where_nothing_is_to_be_counted() {
+    let api = Api::start().await;
+    seed_evenly(&api, 240).await;
+    for (query, counts) in [
+        ("count_limit=0", 0),
+        // The page has met as many already.
+        ("count_limit=10", 0),
+        ("count_limit=240", 8),
+        ("page=2&count_limit=0", 0),
+    ] {
+        let _ = api.watch.requests();
+        let answer = api.get(&format!("{PATH}?page_size=20&{query}")).await;
+        assert_eq!(ids(&answer).len(), 20);
+        let queries = api.watch.requests().iter().filter(|request| *request == "Query").count();
+        assert_eq!(queries, 8 + counts, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_that_fails_or_is_slow_costs_the_count_and_not_the_page() {
+    let api = Api::start().await;
+    seed_evenly(&api, 1_000).await;
+    let slow: fn() -> Fault = || Fault::Delay(std::time::Duration::from_secs(20));
+    for fault in [slow, Fault::throttled, Fault::internal, || Fault::DropRequest] {
+        api.proxy.fail_matching("\"Select\":\"COUNT\"", fault);
+        for query in ["", "&flow_id=f", "&status=pending,running", "&page=1", "&trigger_type=test"] {
+            let begun = tokio::time::Instant::now();
+            let answer = api.get(&format!("{PATH}?page_size=10{query}")).await;
+            assert_eq!((ids(&answer).len(), &answer.body["total_count"]), (10, &Value::Null), "{query}");
+            assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{query}: {:?}", begun.elapsed());
+            // Nor is it counted later on the walk.
+            let cursor = text(&answer.body["next_cursor"]);
+            let query = query.replace("&page=1", "");
+            let next = api.get(&format!("{PATH}?page_size=10{query}&cursor={cursor}")).await;
+            assert_eq!((ids(&next).len(), &next.body["total_count"]), (10, &Value::Null), "{query}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_is_the_record_without_the_objects_that_may_be_large() {
+    let api = Api::start().await;
+    let body = json!({
+        "flow_id": "f", "trigger_type": "api", "agent_id": "a", "priority": "high", "timeout_seconds": 7,
+        "trigger_data": { "canary": 1 }, "variables": { "canary": 2 }, "metadata": { "kept": 3 },
+        "parent_execution_id": "p", "scheduled_at": "2030-01-02T03:04:05Z", "retry_config": { "max_retries": 5 },
+    });
+    let id = text(&api.execute(&body).await["id"]);
+    api.patch(&format!("{PATH}/{id}"), &json!({ "status": "running" })).await.assert_status(200);
+    let end = json!({
+        "status": "failed", "final_output": { "canary": 4 }, "error_message": "kept", "error_details": { "canary": 5 },
+        "performance_metrics": { "canary": 6 }, "tokens_used": 7, "tool_calls_count": 8, "cost_estimate": 9.5,
+    });
+    api.patch(&format!("{PATH}/{id}"), &end).await.assert_status(200);
+    api.new_execution().await;
+    for query in ["", "&agent_id=a", "&status=failed&page=1"] {
+        let full = api.get(&format!("{PATH}?view=full{query}")).await;
+        let summary = api.get(&format!("{PATH}?view=summary{query}")).await;
+        assert_eq!(ids(&summary), ids(&full), "{query}");
+        assert!(!summary.text.contains("canary"), "{}", summary.text);
+        let full = full.body["executions"].as_array().expect("a list").clone();
+        for (full, summary) in full.into_iter().zip(summary.body["executions"].as_array().expect("a list")) {
+            let mut expected = full.as_object().expect("a record").clone();
+            for name in ["trigger_data", "variables", "final_output", "error_details", "performance_metrics"] {
+                assert!(expected.remove(name).is_some(), "{name}");
+            }
+            assert_eq!(*summary, Value::Object(expected), "{query}");
+        }
+    }
+    assert_eq!(api.get(&format!("{PATH}?agent_id=a")).await.body["executions"][0], api.record(&id).await);
 }

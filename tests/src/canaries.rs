@@ -109,18 +109,18 @@ pub fn accepted(id: &str) -> Vec<Planted> {
     let end = json!({ "status": "failed", "error_info": { "message": CANARY, CANARY: object() } });
     let key = |operation: &str| format!("{CANARY}-{operation}");
     vec![
-        Planted::new("get_execution", "GET", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 200)
+        Planted::new("get_execution", "GET", format!("/flows/executions/{id}"), 200)
             .header("if-none-match", format!("\"{CANARY}\"")),
         Planted::new("list_executions", "GET", format!("/flows/executions?flow_id={CANARY}&page_size=5"), 200),
-        Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions?{CANARY}={CANARY}"), 200),
+        Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions"), 200),
         Planted::new("get_caller", "GET", "/me".to_owned(), 200),
-        Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 200)
+        Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), 200)
             .json(&update)
             .header("idempotency-key", key("update"))
             .header("prefer", CANARY),
         Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), 200)
             .json(&json!({ "status": "running" })),
-        Planted::new("update_execution_status", "PATCH", format!("/executions/{id}?{CANARY}={CANARY}"), 200)
+        Planted::new("update_execution_status", "PATCH", format!("/executions/{id}"), 200)
             .json(&end)
             .header("idempotency-key", key("end")),
     ]
@@ -162,6 +162,10 @@ pub fn refused(id: &str) -> Vec<Planted> {
             .json(&json!({ "metadata": object() })),
         Planted::new("update_execution_status", "PATCH", format!("/executions/{CANARY}"), 404)
             .json(&json!({ "status": "failed", "error_info": object() })),
+        Planted::new("get_execution", "GET", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 422),
+        Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions?{CANARY}={CANARY}"), 422),
+        Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}?{CANARY}={CANARY}"), 422)
+            .json(&json!({ "metadata": object() })),
         Planted::new("get_execution", "GET", format!("/flows/executions/{CANARY}"), 404),
         Planted::new("list_transitions", "GET", format!("/executions/{CANARY}/transitions"), 404),
         Planted::new("get_caller", "GET", format!("/me?{CANARY}={CANARY}"), 422),

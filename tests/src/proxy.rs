@@ -90,7 +90,15 @@ pub struct Proxy {
     /// Where it listens.
     pub endpoint: String,
     plan: Arc<Mutex<VecDeque<Fault>>>,
+    matching: Arc<Mutex<Option<Matching>>>,
     seeded: Arc<Seeded>,
+}
+
+/// A fault for every request with a text in its body.
+#[derive(Debug)]
+struct Matching {
+    text: &'static str,
+    fault: fn() -> Fault,
 }
 
 impl Proxy {
@@ -99,7 +107,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let proxy = Self { endpoint, plan: Arc::default(), seeded: Arc::default() };
+        let proxy = Self { endpoint, plan: Arc::default(), matching: Arc::default(), seeded: Arc::default() };
         let plans = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -113,6 +121,17 @@ impl Proxy {
     /// Plans the faults of the next requests, one each, in order. After them requests pass again.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan.lock().expect("no test panics while it holds this").extend(faults);
+    }
+
+    /// From now on every request with `text` in its body meets a fault of its own. Planned faults come first.
+    pub fn fail_matching(&self, text: &'static str, fault: fn() -> Fault) {
+        *self.matching.lock().expect("no test panics while it holds this") = Some(Matching { text, fault });
+    }
+
+    fn matching(&self, request: &[u8]) -> Option<Fault> {
+        let matching = self.matching.lock().expect("no test panics while it holds this");
+        let Matching { text, fault } = matching.as_ref()?;
+        find(request, 0, text.as_bytes()).map(|_| fault())
     }
 
     /// How many planned faults have not happened yet.
@@ -143,7 +162,7 @@ impl Proxy {
         let mut rest = Vec::new();
         while let Some(request) = read_message(&mut client, &mut rest).await {
             let planned = self.plan.lock().expect("no test panics while it holds this").pop_front();
-            let (fault, _under_way) = match planned {
+            let (fault, _under_way) = match planned.or_else(|| self.matching(&request)) {
                 Some(fault) => (fault, None),
                 None => match self.seeded.next(&request) {
                     Some((fault, under_way)) => (fault, Some(under_way)),

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::request::FIELDS;
 use crate::{ExecuteFlowResponse, OPERATION};
 
 /// What to run, and with what.
@@ -126,7 +127,7 @@ fn not_json() -> ValidationErrors {
                 ("invalid" = (value = json!(ValidationErrors::sample([
                     (&["body", "trigger_type"], ValidationErrorKind::not_one_of(TriggerType::ALL), "\"cron\""),
                     (&["body", "retry_config", "max_retries"], ValidationErrorKind::NotAnInteger, "\"3\""),
-                    (&["body", "priorty"], ValidationErrorKind::Extra, "\"high\"")
+                    (&["body", "priorty"], ValidationErrorKind::extra(&FIELDS, 0), "\"high\"")
                 ])))),
                 ("not JSON" = (value = json!(not_json()))),
                 ("key reused" = (value = json!(key_reused())))

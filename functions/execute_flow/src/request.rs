@@ -3,7 +3,6 @@
 use ratchet_http::error::HttpError;
 use ratchet_http::fields::Fields;
 use ratchet_http::request::Request;
-use ratchet_http::validation::Validation;
 use ratchet_model::execution::{Priority, TriggerType};
 use ratchet_model::json::JsonText;
 use ratchet_model::limits::{
@@ -12,6 +11,21 @@ use ratchet_model::limits::{
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::wire_name::WireName;
 
+/// The fields of the body.
+pub const FIELDS: [&str; 11] = [
+    "flow_id",
+    "trigger_type",
+    "trigger_data",
+    "variables",
+    "priority",
+    "timeout_seconds",
+    "retry_config",
+    "metadata",
+    "scheduled_at",
+    "agent_id",
+    "parent_execution_id",
+];
+
 /// Reads the request of execute flow.
 ///
 /// # Errors
@@ -19,7 +33,7 @@ use ratchet_model::wire_name::WireName;
 /// All its validation errors.
 pub fn read(request: &Request) -> Result<NewExecution, HttpError> {
     let body = request.json()?;
-    let mut validation = Validation::default();
+    let mut validation = request.without_query();
     let mut fields = Fields::of_body(&body);
     let flow_id = fields.required_string("flow_id", 1, MAX_NAME, &mut validation);
     let trigger_type = fields.required_name("trigger_type", TriggerType::ALL, &mut validation);

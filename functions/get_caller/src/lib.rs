@@ -5,7 +5,6 @@
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
-pub mod request;
 
 use std::convert::Infallible;
 
@@ -62,7 +61,7 @@ impl From<Caller> for CallerDetails {
 /// None: every outcome is an answer.
 pub async fn handle(clock: &dyn Clock, request: Request) -> Result<Response, Infallible> {
     Ok(respond(&OPERATION, clock, request, async |request| {
-        request::read(&request)?;
+        request.without_query().finish()?;
         Response::ok(&CallerDetails::from(request.caller)).map_err(Into::into)
     })
     .await)

@@ -34,7 +34,7 @@ use crate::{CallerDetails, OPERATION};
             description = "The request has a query parameter: there is none.",
             body = ValidationErrors,
             example = json!(ValidationErrors::sample([
-                (&["query", "key_id"], ValidationErrorKind::Extra, "\"local-1\"")
+                (&["query", "key_id"], ValidationErrorKind::extra(&[], 0), "\"local-1\"")
             ]))
         ),
         (status = 429, response = TooManyRequests),

@@ -27,6 +27,7 @@ pub const OPERATION: Operation = Operation {
 /// None: every outcome is an answer.
 pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
     Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        request.without_query().finish()?;
         let execution = store.execution(&request.caller, &request.execution_id()?).await?;
         let etag = execution.etag();
         let response = if request.none_match(&etag) { Response::not_modified() } else { Response::ok(&execution)? };

@@ -26,12 +26,13 @@ pub const OPERATION: Operation =
 #[cfg_attr(feature = "openapi", schema(description = "A page of executions."))]
 pub struct ExecutionPage {
     /// The records of this page.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ratchet_model::execution::Execution>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::ListedExecution>))]
     pub executions: Vec<Box<RawValue>>,
-    /// How many executions match in all: exact below 10000, which stands for 10000 and more. In a walk by cursor, as of
-    /// its start.
-    #[cfg_attr(feature = "openapi", schema(maximum = 10000))]
-    pub total_count: u32,
+    /// How many executions match in all: exact below `count_limit`, which stands for that many and more. In a walk by
+    /// cursor, as of its start. Null where they were not counted: with a `count_limit` of 0, where a filter would take too
+    /// much reading, and where counting took too long.
+    #[cfg_attr(feature = "openapi", schema(required, maximum = 10000))]
+    pub total_count: Option<u32>,
     /// The number of this page, from 1.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub page: u64,

@@ -2,17 +2,30 @@
 
 use ratchet_http::cursor::CursorKey;
 use ratchet_http::error::HttpError;
-use ratchet_http::fields::{read_time, within};
 use ratchet_http::request::Request;
 use ratchet_http::validation::Validation;
 use ratchet_http::validation_error::ValidationErrorKind;
-use ratchet_model::execution::TriggerType;
-use ratchet_model::limits::{DEFAULT_PAGE_SIZE, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE};
+use ratchet_model::limits::{
+    DEFAULT_COUNT_LIMIT, DEFAULT_PAGE_SIZE, MAX_COUNT_LIMIT, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE,
+};
 use ratchet_model::list::{Filter, ListQuery, Start};
-use ratchet_model::status::Status;
-use ratchet_model::wire_name::WireName;
 
-/// Reads the query of list executions. Of a repeated parameter the last one counts.
+/// The query's parameters.
+pub const PARAMETERS: [&str; 11] = [
+    "flow_id",
+    "status",
+    "trigger_type",
+    "agent_id",
+    "created_after",
+    "created_before",
+    "page_size",
+    "page",
+    "cursor",
+    "count_limit",
+    "view",
+];
+
+/// Reads the query of list executions.
 ///
 /// # Errors
 ///
@@ -20,37 +33,23 @@ use ratchet_model::wire_name::WireName;
 /// everything.
 pub fn read(request: &Request, cursors: &CursorKey) -> Result<ListQuery, HttpError> {
     let mut validation = Validation::default();
-    let mut filter = Filter::default();
-    let mut page = None;
-    let mut page_text = None;
-    let mut page_size = None;
-    let mut cursor = None;
-    for (name, text) in request.query() {
-        let outcome = match name.as_str() {
-            "flow_id" => length(&text, MAX_NAME).map(|()| filter.flow_id = Some(text.clone())),
-            "status" => by_name(&text, &Status::ALL).map(|status| filter.status = Some(status)),
-            "trigger_type" => {
-                by_name(&text, TriggerType::ALL).map(|trigger_type| filter.trigger_type = Some(trigger_type))
-            }
-            "created_after" => read_time(&text).map(|time| filter.created_after = Some(time)),
-            "created_before" => read_time(&text).map(|time| filter.created_before = Some(time)),
-            "page" => {
-                page_text = Some(text.clone());
-                integer(&text, MAX_INTEGER).map(|number| page = Some(number))
-            }
-            "page_size" => integer(&text, MAX_PAGE_SIZE).map(|number| page_size = Some(number)),
-            "cursor" => {
-                cursor = Some(text.clone());
-                Ok(())
-            }
-            _ => Err(ValidationErrorKind::Extra),
-        };
-        if let Err(kind) = outcome {
-            validation.add_text("query", &name, &kind, &text);
-        }
-    }
-    if let (Some(page), Some(_)) = (&page_text, &cursor) {
-        validation.add_text("query", "page", &ValidationErrorKind::PageWithCursor, page);
+    let mut parameters = request.parameters();
+    let filter = Filter {
+        flow_id: parameters.string("flow_id", MAX_NAME, &mut validation),
+        status: parameters.names("status", &mut validation),
+        trigger_type: parameters.name("trigger_type", &mut validation),
+        agent_id: parameters.string("agent_id", MAX_NAME, &mut validation),
+        created_after: parameters.time("created_after", &mut validation),
+        created_before: parameters.time("created_before", &mut validation),
+    };
+    let page_size = parameters.integer("page_size", 1, MAX_PAGE_SIZE, &mut validation);
+    let page = parameters.integer("page", 1, MAX_INTEGER, &mut validation);
+    let cursor = parameters.text("cursor", &mut validation);
+    let count_limit = parameters.integer("count_limit", 0, MAX_COUNT_LIMIT, &mut validation);
+    let view = parameters.name("view", &mut validation).unwrap_or_default();
+    parameters.finish(&mut validation);
+    if let (Some(page), Some(_)) = (page, &cursor) {
+        validation.add_text("query", "page", &ValidationErrorKind::PageWithCursor, &page.to_string());
     }
     let position = cursor.and_then(|cursor| {
         let position = cursors.open(&request.caller.organization, &filter, &cursor);
@@ -65,28 +64,12 @@ pub fn read(request: &Request, cursors: &CursorKey) -> Result<ListQuery, HttpErr
         (None, Some(page)) => Start::Page(page.unsigned_abs()),
         (None, None) => Start::Beginning,
     };
-    let page_size = page_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(DEFAULT_PAGE_SIZE);
-    Ok(ListQuery { filter, start, page_size })
-}
-
-fn length(text: &str, max: usize) -> Result<(), ValidationErrorKind> {
-    match text.chars().count() {
-        0 => Err(ValidationErrorKind::TooShort(1)),
-        length if length > max => Err(ValidationErrorKind::TooLong(max)),
-        _ => Ok(()),
-    }
-}
-
-fn by_name<T: WireName>(text: &str, allowed: &[T]) -> Result<T, ValidationErrorKind> {
-    T::parse(text).ok_or_else(|| ValidationErrorKind::not_one_of(allowed))
-}
-
-fn integer(text: &str, max: i64) -> Result<i64, ValidationErrorKind> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ValidationErrorKind::NotAnIntegerText);
-    }
-    // A number that does not fit into i64 is beyond every bound.
-    let value = text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX });
-    within(value, 1, max)
+    let size = |number: Option<i64>, default| number.and_then(|number| usize::try_from(number).ok()).unwrap_or(default);
+    Ok(ListQuery {
+        filter,
+        start,
+        page_size: size(page_size, DEFAULT_PAGE_SIZE),
+        count_limit: size(count_limit, DEFAULT_COUNT_LIMIT),
+        view,
+    })
 }

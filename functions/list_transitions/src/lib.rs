@@ -42,6 +42,7 @@ pub struct TransitionList {
 /// None: every outcome is an answer.
 pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
     Ok(respond(&OPERATION, store.clock(), request, async |request| {
+        request.without_query().finish()?;
         let execution_id = request.execution_id()?;
         let transitions = store.transitions(&request.caller, &execution_id).await?;
         Response::ok(&TransitionList { execution_id, transitions }).map_err(Into::into)

@@ -3,7 +3,6 @@
 use ratchet_http::error::HttpError;
 use ratchet_http::fields::Fields;
 use ratchet_http::request::Request;
-use ratchet_http::validation::Validation;
 use ratchet_model::change::{Change, FieldUpdates, RequestedTransition};
 use ratchet_model::limits::{MAX_ERROR_MESSAGE, MAX_INTEGER, MAX_RETRIES, MAX_TIMEOUT_SECONDS};
 use ratchet_model::status::Status;
@@ -15,7 +14,7 @@ use ratchet_model::status::Status;
 /// All its validation errors.
 pub fn read(request: &Request) -> Result<Change, HttpError> {
     let body = request.json()?;
-    let mut validation = Validation::default();
+    let mut validation = request.without_query();
     let mut fields = Fields::of_body(&body);
     let status = fields.name("status", &Status::ALL, &mut validation);
     let updates = FieldUpdates {

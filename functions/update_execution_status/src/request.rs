@@ -3,7 +3,6 @@
 use ratchet_http::error::HttpError;
 use ratchet_http::fields::Fields;
 use ratchet_http::request::Request;
-use ratchet_http::validation::Validation;
 use ratchet_model::change::{Change, FieldUpdates, RequestedTransition};
 use ratchet_model::json;
 use ratchet_model::limits::MAX_ERROR_MESSAGE;
@@ -20,7 +19,7 @@ pub const TARGETS: [Status; 3] = [Status::Cancelled, Status::Failed, Status::Com
 /// All its validation errors; [`HttpError::Forbidden`] for the scope.
 pub fn read(request: &Request) -> Result<Change, HttpError> {
     let body = request.json()?;
-    let mut validation = Validation::default();
+    let mut validation = request.without_query();
     let mut fields = Fields::of_body(&body);
     let status = fields.required_name("status", &TARGETS, &mut validation);
     let error_details = fields.object("error_info", &mut validation);

@@ -656,7 +656,7 @@ impl Client {
         }
         let size = 1 + self.dice.below(40);
         let number = 1 + self.dice.below(3);
-        let mut path = format!("/flows/executions?page_size={size}");
+        let mut path = format!("/flows/executions?page_size={size}&count_limit=10000");
         for (name, value) in &filters {
             path.extend(["&", name, "=", value]);
         }
@@ -674,7 +674,8 @@ impl Client {
         assert_eq!(page["has_more"] == true, page["next_cursor"].is_string(), "{path}");
         let ids = self.check_page(page, &filters, done, &mut None);
         assert!(ids.len() as u64 <= size, "{path}: {} records", ids.len());
-        let total = page["total_count"].as_u64().expect("a count");
+        // A count that DynamoDB did not answer in time is missing, and so is one that would take too much reading.
+        let Some(total) = page["total_count"].as_u64() else { return };
         if filters.is_empty() {
             let least = known.min(10_000) as u64;
             assert!(least <= total && total <= asked.min(10_000), "{total} of {known} to {asked}");
@@ -699,7 +700,7 @@ impl Client {
         let (mut met, mut last, mut cursor, mut total) = (BTreeSet::new(), None, String::new(), None);
         let mut pages = 0;
         loop {
-            let path = format!("/flows/executions?flow_id={flow}&page_size={size}{cursor}");
+            let path = format!("/flows/executions?flow_id={flow}&page_size={size}&count_limit=10000{cursor}");
             let done = self.done();
             let page = self.send_for(200, &Request::get("page of a walk", organization, &path)).await.body;
             for id in self.check_page(&page, &[("flow_id", flow.clone())], done, &mut last) {
@@ -707,7 +708,7 @@ impl Client {
             }
             pages += 1;
             assert_eq!(page["page"], json!(pages), "{path}");
-            let count = page["total_count"].as_u64().expect("a count");
+            let count = page["total_count"].as_u64();
             assert_eq!(*total.get_or_insert(count), count, "the count of the walk's start");
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -716,9 +717,9 @@ impl Client {
         }
         assert!(known.known.is_subset(&met), "a walk through {flow} missed {:?}", known.known.difference(&met));
         let asked = self.world.known(&flow).asked;
-        let total = total.expect("a page");
-        assert!(known.known.len() as u64 <= total && total <= asked, "{total} of {}..{asked}", known.known.len());
         assert!(met.len() as u64 <= asked, "{} met of {asked}", met.len());
+        let Some(total) = total.expect("a page") else { return };
+        assert!(known.known.len() as u64 <= total && total <= asked, "{total} of {}..{asked}", known.known.len());
     }
 
     /// Compares an execution that is done with what it was when it was checked.
@@ -752,7 +753,7 @@ impl Client {
 
     /// The `total_count` of a list.
     pub async fn count(&mut self, organization: u64, filter: &str) -> u64 {
-        let path = format!("/flows/executions?page_size=1&{filter}");
+        let path = format!("/flows/executions?page_size=1&count_limit=10000&{filter}");
         let page = self.send_for(200, &Request::get("final count", organization, &path)).await.body;
         page["total_count"].as_u64().expect("a count")
     }

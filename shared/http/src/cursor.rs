@@ -15,8 +15,11 @@ use ratchet_model::id::{ExecutionId, OrganizationId};
 use ratchet_model::list::{Filter, Position};
 use ratchet_model::wire_name::WireName;
 
-/// First byte of a cursor: the version of its format.
-const FORMAT: u8 = 1;
+/// First byte of a cursor: the version of its format. It is part of what is signed: a cursor of another version does not open.
+const FORMAT: u8 = 2;
+
+/// The total of a walk whose list was not counted. No count comes near it.
+const NOT_COUNTED: u32 = u32::MAX;
 
 /// Bytes before the signature: format, time, id, page, total.
 const CONTENT: usize = 1 + 8 + 16 + 8 + 4;
@@ -47,14 +50,16 @@ impl CursorKey {
     }
 
     fn sign(&self, organization: &OrganizationId, filter: &Filter, content: &[u8]) -> Hmac<Sha256> {
-        let Filter { flow_id, status, trigger_type, created_after, created_before } = filter;
+        let Filter { flow_id, status, trigger_type, agent_id, created_after, created_before } = filter;
         let mut mac = self.0.clone();
         let time = |time: &Option<Timestamp>| time.map(|time| time.to_string());
         let parts = [
             Some(organization.to_string()),
             flow_id.clone(),
-            status.map(|status| status.as_str().to_owned()),
+            // A set: in whichever order and how often they were named, it is the same query.
+            (!status.is_empty()).then(|| status.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(",")),
             trigger_type.map(|trigger_type| trigger_type.as_str().to_owned()),
+            agent_id.clone(),
             time(created_after),
             time(created_before),
         ];
@@ -77,7 +82,7 @@ impl CursorKey {
         bytes.extend(position.created_at.millis().to_be_bytes());
         bytes.extend(position.id.as_bytes());
         bytes.extend(position.page.to_be_bytes());
-        bytes.extend(position.total_count.to_be_bytes());
+        bytes.extend(position.total_count.unwrap_or(NOT_COUNTED).to_be_bytes());
         let signature = self.sign(organization, filter, &bytes).finalize().into_bytes();
         bytes.extend(signature.iter().take(SIGNATURE));
         URL_SAFE_NO_PAD.encode(bytes)
@@ -102,7 +107,7 @@ impl CursorKey {
             created_at: Timestamp::from_millis(i64::from_be_bytes(*created_at))?,
             id: ExecutionId::from_uuid(uuid::Uuid::from_bytes(*id)),
             page: u64::from_be_bytes(*page),
-            total_count: u32::from_be_bytes(*total_count),
+            total_count: Some(u32::from_be_bytes(*total_count)).filter(|total| *total != NOT_COUNTED),
         })
     }
 }
@@ -121,21 +126,49 @@ mod tests {
             created_at: Timestamp::from_millis(1_700_000_000_123).unwrap(),
             id: ExecutionId::parse("0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e").unwrap(),
             page: 7,
-            total_count: 10_000,
+            total_count: Some(10_000),
         }
     }
 
     #[test]
     fn a_cursor_opens_for_its_own_query_only() {
         let key = CursorKey::new(b"secret");
-        let filter = Filter { status: Some(Status::Running), ..Filter::default() };
+        let filter = Filter { status: [Status::Running].into(), ..Filter::default() };
         let cursor = key.seal(&organization("acme"), &filter, &position());
         assert_eq!(key.open(&organization("acme"), &filter, &cursor), Some(position()));
         assert_eq!(key.open(&organization("other"), &filter, &cursor), None);
         assert_eq!(key.open(&organization("acme"), &Filter::default(), &cursor), None);
-        let flow = Filter { flow_id: Some("running".to_owned()), ..Filter::default() };
-        assert_eq!(key.open(&organization("acme"), &flow, &cursor), None);
+        for other in [
+            Filter { flow_id: Some("running".to_owned()), ..Filter::default() },
+            Filter { agent_id: Some("running".to_owned()), ..Filter::default() },
+            Filter { status: [Status::Running, Status::Queued].into(), ..Filter::default() },
+        ] {
+            assert_eq!(key.open(&organization("acme"), &other, &cursor), None, "{other:?}");
+        }
         assert_eq!(CursorKey::new(b"other").open(&organization("acme"), &filter, &cursor), None);
+    }
+
+    #[test]
+    fn a_cursor_knows_whether_its_list_was_counted() {
+        let key = CursorKey::new(b"secret");
+        for total_count in [None, Some(0), Some(10_000)] {
+            let position = Position { total_count, ..position() };
+            let cursor = key.seal(&organization("acme"), &Filter::default(), &position);
+            assert_eq!(key.open(&organization("acme"), &Filter::default(), &cursor), Some(position));
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_format_does_not_open() {
+        let key = CursorKey::new(b"secret");
+        let mut bytes =
+            URL_SAFE_NO_PAD.decode(key.seal(&organization("acme"), &Filter::default(), &position())).unwrap();
+        bytes.truncate(CONTENT);
+        bytes[0] = FORMAT - 1;
+        // As the version before signed it.
+        let signature = key.sign(&organization("acme"), &Filter::default(), &bytes).finalize().into_bytes();
+        bytes.extend(&signature[..SIGNATURE]);
+        assert_eq!(key.open(&organization("acme"), &Filter::default(), &URL_SAFE_NO_PAD.encode(bytes)), None);
     }
 
     #[test]

@@ -12,12 +12,14 @@ pub struct Fields<'a> {
     location: Vec<Location>,
     whole: &'a str,
     members: Vec<(&'a str, &'a str)>,
+    /// The fields that were asked for: those that the object may have.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// The fields of an object at `location`. `whole` is its text.
     pub fn new(location: Vec<Location>, whole: &'a str, members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        Self { location, whole, members: members.collect() }
+        Self { location, whole, members: members.collect(), known: Vec::new() }
     }
 
     /// The fields of a body.
@@ -33,18 +35,19 @@ impl<'a> Fields<'a> {
     }
 
     /// Removes a field and returns its text: a field that is left at the end is extra.
-    fn take_text(&mut self, name: &str) -> Option<&'a str> {
+    fn take_text(&mut self, name: &'static str) -> Option<&'a str> {
+        self.known.push(name);
         let index = self.members.iter().position(|(key, _)| *key == name)?;
         let (_, text) = self.members.remove(index);
         Some(text)
     }
 
-    fn take(&mut self, name: &str) -> Option<&'a str> {
+    fn take(&mut self, name: &'static str) -> Option<&'a str> {
         self.take_text(name).filter(|text| *text != "null")
     }
 
     /// A required field; a validation error if it is absent. A null is returned: it has the wrong type.
-    fn take_required(&mut self, name: &str, validation: &mut Validation) -> Option<&'a str> {
+    fn take_required(&mut self, name: &'static str, validation: &mut Validation) -> Option<&'a str> {
         let text = self.take_text(name);
         if text.is_none() {
             validation.add(self.location_of(name), &ValidationErrorKind::Missing, self.whole);
@@ -65,7 +68,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A string of `min` to `max` characters.
-    pub fn string(&mut self, name: &str, min: usize, max: usize, validation: &mut Validation) -> Option<String> {
+    pub fn string(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+        validation: &mut Validation,
+    ) -> Option<String> {
         let text = self.take(name);
         self.read(name, text, validation, |text| read_string(text, min, max))
     }
@@ -73,7 +82,7 @@ impl<'a> Fields<'a> {
     /// A string as [`Fields::string`], whose error names the field `other` for a longer text.
     pub fn string_beside(
         &mut self,
-        name: &str,
+        name: &'static str,
         max: usize,
         other: &'static str,
         validation: &mut Validation,
@@ -90,7 +99,7 @@ impl<'a> Fields<'a> {
     /// A required string of `min` to `max` characters.
     pub fn required_string(
         &mut self,
-        name: &str,
+        name: &'static str,
         min: usize,
         max: usize,
         validation: &mut Validation,
@@ -100,25 +109,30 @@ impl<'a> Fields<'a> {
     }
 
     /// One of `allowed` by its name.
-    pub fn name<T: WireName>(&mut self, name: &str, allowed: &[T], validation: &mut Validation) -> Option<T> {
+    pub fn name<T: WireName>(&mut self, name: &'static str, allowed: &[T], validation: &mut Validation) -> Option<T> {
         let text = self.take(name);
         self.read(name, text, validation, |text| read_name(text, allowed))
     }
 
     /// One of `allowed` by its name, required.
-    pub fn required_name<T: WireName>(&mut self, name: &str, allowed: &[T], validation: &mut Validation) -> Option<T> {
+    pub fn required_name<T: WireName>(
+        &mut self,
+        name: &'static str,
+        allowed: &[T],
+        validation: &mut Validation,
+    ) -> Option<T> {
         let text = self.take_required(name, validation);
         self.read(name, text, validation, |text| read_name(text, allowed))
     }
 
     /// An integer within bounds, both included. `1.0` is an integer, as in JSON Schema.
-    pub fn integer(&mut self, name: &str, min: i64, max: i64, validation: &mut Validation) -> Option<i64> {
+    pub fn integer(&mut self, name: &'static str, min: i64, max: i64, validation: &mut Validation) -> Option<i64> {
         let text = self.take(name);
         self.read(name, text, validation, |text| within(read_integer(text)?, min, max))
     }
 
     /// A number that is not negative, kept with its digits.
-    pub fn non_negative_number(&mut self, name: &str, validation: &mut Validation) -> Option<JsonText> {
+    pub fn non_negative_number(&mut self, name: &'static str, validation: &mut Validation) -> Option<JsonText> {
         let text = self.take(name);
         self.read(name, text, validation, |text| {
             if !is_number(text) {
@@ -137,7 +151,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An object of the caller's own, kept exactly.
-    pub fn object(&mut self, name: &str, validation: &mut Validation) -> Option<JsonText> {
+    pub fn object(&mut self, name: &'static str, validation: &mut Validation) -> Option<JsonText> {
         let text = self.take(name);
         self.read(name, text, validation, |text| {
             if text.starts_with('{') {
@@ -149,7 +163,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A date and time with a zone.
-    pub fn time(&mut self, name: &str, validation: &mut Validation) -> Option<Timestamp> {
+    pub fn time(&mut self, name: &'static str, validation: &mut Validation) -> Option<Timestamp> {
         let text = self.take(name);
         self.read(name, text, validation, |text| read_time(&json::string(text).ok_or(ValidationErrorKind::NotATime)?))
     }
@@ -157,7 +171,7 @@ impl<'a> Fields<'a> {
     /// A nested object with fields of its own: `read` reads them, and a field that it leaves is extra.
     pub fn nested(
         &mut self,
-        name: &str,
+        name: &'static str,
         validation: &mut Validation,
         read: impl FnOnce(&mut Fields<'_>, &mut Validation),
     ) {
@@ -174,8 +188,8 @@ impl<'a> Fields<'a> {
 
     /// Adds a validation error for every field that was not read: a mistyped field must not be ignored silently.
     pub fn finish(self, validation: &mut Validation) {
-        for (name, text) in &self.members {
-            validation.add(self.location_of(name), &ValidationErrorKind::Extra, text);
+        for (n, (name, text)) in self.members.iter().enumerate() {
+            validation.add(self.location_of(name), &ValidationErrorKind::extra(&self.known, n), text);
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod headers;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod operation;
+pub mod parameters;
 pub mod request;
 pub mod response;
 pub mod validation;

@@ -14,6 +14,7 @@ use ratchet_model::scope::Scope;
 use crate::error::HttpError;
 use crate::headers::{entity_tags, is_json};
 use crate::operation::Operation;
+use crate::parameters::Parameters;
 use crate::validation::Validation;
 use crate::validation_error::{Location, ValidationErrorKind};
 
@@ -80,6 +81,20 @@ impl Request {
     #[must_use]
     pub fn query(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.http.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+    }
+
+    /// The query's parameters, to be read.
+    #[must_use]
+    pub fn parameters(&self) -> Parameters {
+        Parameters::new(self.query())
+    }
+
+    /// The start of the validation of an operation that has no query parameters: each that was sent is a validation error.
+    #[must_use]
+    pub fn without_query(&self) -> Validation {
+        let mut validation = Validation::default();
+        self.parameters().finish(&mut validation);
+        validation
     }
 
     /// The execution that the path names.

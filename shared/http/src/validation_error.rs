@@ -7,6 +7,9 @@ use serde::Serialize;
 /// An input longer than this many bytes is shown as a string with its beginning.
 const MAX_ECHO: usize = 2_048;
 
+/// How many errors of unknown names say which names there are.
+const MAX_NAMING: usize = 20;
+
 /// One step of the way to a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -65,8 +68,10 @@ pub enum ValidationErrorKind {
     TimeWithoutZone,
     /// None of these names.
     NotOneOf(Vec<&'static str>),
-    /// A field that this request does not have.
-    Extra,
+    /// A field or a query parameter that this request does not have; those that it has, if they are to be named.
+    Extra(Option<Vec<&'static str>>),
+    /// A query parameter that is there more than once, and takes one value.
+    Repeated,
     /// Not JSON, or nested too deep: why.
     NotJson(&'static str),
     /// A value that JSON does not have, and in which field it stands.
@@ -88,6 +93,13 @@ impl ValidationErrorKind {
     #[must_use]
     pub fn not_one_of<T: WireName>(allowed: &[T]) -> Self {
         Self::NotOneOf(allowed.iter().map(|value| value.as_str()).collect())
+    }
+
+    /// The kind of the error of the n-th unknown name, from 0, beside these that there are. Of many unknown ones the first name
+    /// them: an answer must not grow with the product of both.
+    #[must_use]
+    pub fn extra(known: &[&'static str], n: usize) -> Self {
+        Self::Extra((n < MAX_NAMING).then(|| known.to_vec()))
     }
 
     /// The validation error of this kind for a value at `loc`. `input` is JSON text.
@@ -116,7 +128,8 @@ impl ValidationErrorKind {
             Self::MalformedTime => "datetime_parsing",
             Self::TimeWithoutZone => "timezone_aware",
             Self::NotOneOf(_) => "enum",
-            Self::Extra => "extra_forbidden",
+            Self::Extra(_) => "extra_forbidden",
+            Self::Repeated => "multiple_argument_values",
             Self::NotJson(_) | Self::NotJsonIn(..) => "json_invalid",
             Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) => "value_error",
             Self::More(_) => "too_many_problems",
@@ -150,7 +163,12 @@ impl ValidationErrorKind {
             }
             Self::TimeWithoutZone => "Input should have timezone info: end it with Z or an offset".to_owned(),
             Self::NotOneOf(names) => format!("Input should be {}", expected(names)),
-            Self::Extra => "Extra inputs are not permitted".to_owned(),
+            Self::Extra(None) => "Extra inputs are not permitted".to_owned(),
+            Self::Extra(Some(known)) if known.is_empty() => {
+                "Extra inputs are not permitted: there are none here".to_owned()
+            }
+            Self::Extra(Some(known)) => format!("Extra inputs are not permitted: there are {}", listed(known, "and")),
+            Self::Repeated => "Got multiple values for a parameter that takes one".to_owned(),
             Self::NotJson(_) => "JSON decode error".to_owned(),
             Self::NotJsonIn(reason, field) => format!("JSON decode error in the field {field:?}: {reason}"),
             Self::Cursor => {
@@ -195,7 +213,8 @@ impl ValidationErrorKind {
             | Self::NotFinite
             | Self::NotATime
             | Self::TimeWithoutZone
-            | Self::Extra
+            | Self::Extra(_)
+            | Self::Repeated
             | Self::More(_) => return None,
         })
     }
@@ -207,10 +226,15 @@ fn characters(count: usize) -> String {
 
 /// `'a', 'b' or 'c'`
 fn expected(names: &[&str]) -> String {
+    listed(names, "or")
+}
+
+/// Names in quotes, the last one after a word.
+fn listed(names: &[&str], word: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) => format!("{} {word} {last}", rest.join(", ")),
         None => String::new(),
     }
 }

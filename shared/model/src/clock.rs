@@ -40,12 +40,15 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Parses an RFC 3339 date and time. Digits below the millisecond are truncated.
+    /// Parses an RFC 3339 date and time, or one whose offset has no colon (`+0200`, as strftime's `%z` writes it). Digits
+    /// below the millisecond are truncated.
     ///
     /// # Errors
     ///
     /// [`TimestampError`], which distinguishes a missing zone because that is the usual mistake.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        let with_colon = with_colon_in_offset(text);
+        let text = with_colon.as_deref().unwrap_or(text);
         match OffsetDateTime::parse(text, &Rfc3339) {
             Ok(time) => i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000))
                 .ok()
@@ -55,6 +58,17 @@ impl Timestamp {
             Err(_) => Err(TimestampError::Malformed),
         }
     }
+}
+
+/// The text with `+hh:mm` for `+hhmm` at its end; `None` where it ends otherwise.
+fn with_colon_in_offset(text: &str) -> Option<String> {
+    let (time, offset) = text.split_at_checked(text.len().checked_sub(5)?)?;
+    let (sign, digits) = offset.split_at_checked(1)?;
+    if !matches!(sign, "+" | "-") || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    Some(format!("{time}{sign}{hours}:{minutes}"))
 }
 
 /// `0000-00-00T00:00:00.000Z`, whose zeros are the digits.
@@ -132,6 +146,8 @@ mod tests {
     fn every_offset_is_written_as_utc_with_milliseconds() {
         assert_eq!(written("2023-11-07T05:31:56Z").as_deref(), Ok("2023-11-07T05:31:56.000Z"));
         assert_eq!(written("2023-11-07T05:31:56.1239+02:00").as_deref(), Ok("2023-11-07T03:31:56.123Z"));
+        assert_eq!(written("2023-11-07T05:31:56+0200").as_deref(), Ok("2023-11-07T03:31:56.000Z"));
+        assert_eq!(written("2023-11-07T05:31:56.5-0930").as_deref(), Ok("2023-11-07T15:01:56.500Z"));
         assert_eq!(written("1969-12-31T23:59:59.9999Z").as_deref(), Ok("1969-12-31T23:59:59.999Z"));
     }
 
@@ -154,7 +170,23 @@ mod tests {
     #[test]
     fn a_time_without_a_zone_is_distinguished_from_a_malformed_one() {
         assert_eq!(written("2023-11-07T05:31:56"), Err(TimestampError::NoZone));
-        for text in ["", "yesterday", "2023-13-01T00:00:00Z", "2023-11-07", "1699335116", "9999-12-31T23:59:59-23:00"] {
+        for text in
+            ["2023-11-07T05:31:56+2", "2023-11-07T05:31:56+02", "2023-11-07T05:31:56+020", "2023-11-07T05:31:56+9900"]
+        {
+            assert_eq!(written(text), Err(TimestampError::Malformed), "{text}");
+        }
+        for text in [
+            "é+0200",
+            "+0200",
+            "2023-1107",
+            "2023-11-07-0800",
+            "",
+            "yesterday",
+            "2023-13-01T00:00:00Z",
+            "2023-11-07",
+            "1699335116",
+            "9999-12-31T23:59:59-23:00",
+        ] {
             assert_eq!(written(text), Err(TimestampError::Malformed), "{text}");
         }
     }

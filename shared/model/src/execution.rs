@@ -136,10 +136,12 @@ pub struct Execution {
     #[serde(serialize_with = "wire_name::serialize")]
     pub trigger_type: TriggerType,
     /// What came with the trigger; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
+    #[serde(skip_serializing_if = "JsonText::is_left_out")]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>, required))]
     pub trigger_data: JsonText,
     /// The inputs of the flow; come back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
+    #[serde(skip_serializing_if = "JsonText::is_left_out")]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>, required))]
     pub variables: JsonText,
     /// How urgent it is.
     #[serde(serialize_with = "wire_name::serialize")]
@@ -169,12 +171,14 @@ pub struct Execution {
     /// Empty until the steps operation exists.
     pub steps: Vec<Step>,
     /// The result; comes back exactly as sent.
+    #[serde(skip_serializing_if = "is_left_out")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, required))]
     pub final_output: Option<JsonText>,
     /// What went wrong, for people.
     #[cfg_attr(feature = "openapi", schema(required, max_length = 65536))]
     pub error_message: Option<String>,
     /// What went wrong, for programs; comes back exactly as sent.
+    #[serde(skip_serializing_if = "is_left_out")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, required))]
     pub error_details: Option<JsonText>,
     /// How often it was retried: every entry into `retrying` adds 1.
@@ -196,7 +200,8 @@ pub struct Execution {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required, minimum = 0))]
     pub cost_estimate: Option<JsonText>,
     /// Measurements of the writers; comes back exactly as sent.
-    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
+    #[serde(skip_serializing_if = "JsonText::is_left_out")]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>, required))]
     pub performance_metrics: JsonText,
     /// Whatever the caller wants to find again; comes back exactly as sent.
     #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Map<String, serde_json::Value>))]
@@ -214,7 +219,30 @@ pub struct Execution {
     pub scheduled_at: Option<Timestamp>,
 }
 
+/// What a summary of a record leaves out: the objects that may be large.
+pub const NOT_IN_SUMMARY: [&str; 5] =
+    ["trigger_data", "variables", "final_output", "error_details", "performance_metrics"];
+
+/// Whether a view leaves the value out. Null is a value.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn is_left_out(value: &Option<JsonText>) -> bool {
+    value.as_ref().is_some_and(JsonText::is_left_out)
+}
+
 impl Execution {
+    /// The record without the members in [`NOT_IN_SUMMARY`].
+    #[must_use]
+    pub fn into_summary(self) -> Self {
+        Self {
+            trigger_data: JsonText::left_out(),
+            variables: JsonText::left_out(),
+            final_output: Some(JsonText::left_out()),
+            error_details: Some(JsonText::left_out()),
+            performance_metrics: JsonText::left_out(),
+            ..self
+        }
+    }
+
     /// The strong validator of this state of the record (contract, "Concurrency and repeats").
     #[must_use]
     pub fn etag(&self) -> String {

@@ -42,6 +42,18 @@ impl JsonText {
         Self(text)
     }
 
+    /// A value that a view of a record leaves out: no text is JSON and empty, so that it is none that was sent.
+    #[must_use]
+    pub const fn left_out() -> Self {
+        Self(String::new())
+    }
+
+    /// Whether this is [`JsonText::left_out`].
+    #[must_use]
+    pub const fn is_left_out(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -43,8 +43,14 @@ pub const MAX_PAGE_SIZE: i64 = 100;
 /// How many executions a page has where the caller names no number.
 pub const DEFAULT_PAGE_SIZE: usize = 20;
 
-/// How many executions of a list are counted, and up to where pages are reached by their number.
-pub const COUNT_LIMIT: usize = 10_000;
+/// Up to where the pages of a list are reached by their number, in executions.
+pub const PAGE_REACH: usize = 10_000;
+
+/// The greatest `count_limit`: up to how many executions of a list can be counted.
+pub const MAX_COUNT_LIMIT: i64 = 10_000;
+
+/// The `count_limit` where the caller names none.
+pub const DEFAULT_COUNT_LIMIT: usize = 1_000;
 
 /// The `agent_id` of an execution whose caller names none.
 pub const UNASSIGNED: &str = "unassigned";

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::wire_name::WireName;
 
 /// What an execution is doing, as its writers report it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(
     feature = "openapi",

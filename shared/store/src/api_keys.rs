@@ -289,7 +289,7 @@ impl Store {
         }
         let mut keys = Vec::with_capacity(entries.len());
         for batch in entries.chunks(BATCH) {
-            let items = self.fetch_batch(batch.to_vec(), |error| failed(error, "dynamodb:BatchGetItem")).await?;
+            let items = self.fetch_batch(batch.to_vec(), None, |error| failed(error, "dynamodb:BatchGetItem")).await?;
             for item in &items {
                 keys.push(read_stored_key(item)?);
             }

@@ -11,20 +11,29 @@ use ratchet_model::error::Error;
 
 use crate::Store;
 use crate::client::{BATCH_ATTEMPT_TIMEOUT, BATCH_OPERATION_TIMEOUT, timeouts};
+use crate::expression::Expression;
 use crate::item::Item;
 
 /// How many requests a batch may take: keys that a throttled table left unprocessed are requested again.
 const BATCH_TRIES: usize = 3;
 
 impl Store {
-    /// Items by their keys, in any order, read consistently. `failed` converts an error of a request.
+    /// Items by their keys, in any order, read consistently: with these attributes, or with all. `failed` converts an error of
+    /// a request.
     pub(crate) async fn fetch_batch<F: From<Error>>(
         &self,
         keys: Vec<Item>,
+        attributes: Option<&[&str]>,
         failed: impl Fn(&SdkError<BatchGetItemError, HttpResponse>) -> F,
     ) -> Result<Vec<Item>, F> {
         let mut found = Vec::with_capacity(keys.len());
         let mut wanted = keys;
+        let mut expression = Expression::default();
+        let projection = attributes.map(|attributes| {
+            let names: Vec<String> = attributes.iter().map(|name| expression.name(name)).collect();
+            names.join(", ")
+        });
+        let (names, _) = expression.into_maps();
         for tries in 0..BATCH_TRIES {
             if tries > 0 {
                 tokio::time::sleep(Duration::from_millis(25 << tries)).await;
@@ -32,6 +41,8 @@ impl Store {
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))
                 .consistent_read(true)
+                .set_projection_expression(projection.clone())
+                .set_expression_attribute_names(names.clone())
                 .build()
                 .map_err(|error| Error::internal(error.to_string()))?;
             let output = self

@@ -35,7 +35,23 @@ async fn every_parameter_is_checked() {
         ("page_size=ten", &["page_size: int_parsing"]),
         ("status=Running", &["status: enum"]),
         ("status=", &["status: enum"]),
-        ("status=running,failed", &["status: enum"]),
+        ("status=,", &["status: enum", "status: enum"]),
+        ("status=running,", &["status: enum"]),
+        ("status=,running", &["status: enum"]),
+        ("status=running,,failed", &["status: enum"]),
+        ("status=running, failed", &["status: enum"]),
+        ("status=running&status=", &["status: enum"]),
+        ("status=running,done&status=failed&status=ok", &["status: enum", "status: enum"]),
+        ("agent_id=", &["agent_id: string_too_short"]),
+        (&format!("agent_id={long}"), &["agent_id: string_too_long"]),
+        ("count_limit=-1", &["count_limit: greater_than_equal"]),
+        ("count_limit=10001", &["count_limit: less_than_equal"]),
+        ("count_limit=", &["count_limit: int_parsing"]),
+        ("count_limit=x", &["count_limit: int_parsing"]),
+        ("count_limit=1.5", &["count_limit: int_parsing"]),
+        ("view=x", &["view: enum"]),
+        ("view=", &["view: enum"]),
+        ("view=Full", &["view: enum"]),
         ("status=%ff", &["status: enum"]),
         ("trigger_type=cron", &["trigger_type: enum"]),
         ("flow_id=", &["flow_id: string_too_short"]),
@@ -46,8 +62,11 @@ async fn every_parameter_is_checked() {
         ("created_after=", &["created_after: datetime_parsing"]),
         ("created_after=2026-01-02T03:04:05", &["created_after: timezone_aware"]),
         ("created_before=2026-01-02", &["created_before: datetime_parsing"]),
-        // A plus that is not encoded means a blank.
-        ("created_before=2026-01-02T03:04:05+02:00", &["created_before: datetime_parsing"]),
+        // A plus that is not encoded means a space, and a space can mean more than a plus.
+        ("created_before=2026-01-02+03:04", &["created_before: datetime_parsing"]),
+        ("created_before=2026-01-02T03:04:05+", &["created_before: datetime_parsing"]),
+        ("created_before=2026-01-02T03:04:05%2B9900", &["created_before: datetime_parsing"]),
+        ("created_before=2026-01-02T03:04:05%2B02", &["created_before: datetime_parsing"]),
         ("created_before=99999-01-02T03:04:05Z", &["created_before: datetime_parsing"]),
         ("cursor=", &["cursor: value_error"]),
         ("cursor=x", &["cursor: value_error"]),
@@ -57,19 +76,29 @@ async fn every_parameter_is_checked() {
         ("organization_id=other", &["organization_id: extra_forbidden"]),
         ("status%00=running", &["status\0: extra_forbidden"]),
         ("%C3%A9=1&%ff=2", &["é: extra_forbidden", "\u{fffd}: extra_forbidden"]),
-        // If a parameter is there twice, both values are checked.
-        ("page=x&page=1", &["page: int_parsing"]),
-        ("page=1&page=x", &["page: int_parsing"]),
+        // Which of two values was meant cannot be known.
+        ("page=x&page=1", &["page: multiple_argument_values"]),
+        ("page=1&page=1", &["page: multiple_argument_values"]),
+        ("flow_id=a&flow_id=b", &["flow_id: multiple_argument_values"]),
+        ("trigger_type=api&trigger_type=test", &["trigger_type: multiple_argument_values"]),
+        ("agent_id=a&agent_id=", &["agent_id: multiple_argument_values"]),
+        ("created_after=x&created_after=y", &["created_after: multiple_argument_values"]),
+        ("created_before=x&created_before=y", &["created_before: multiple_argument_values"]),
+        ("page_size=1&page_size=2&page_size=3", &["page_size: multiple_argument_values"]),
+        ("cursor=x&cursor=y", &["cursor: multiple_argument_values"]),
+        ("count_limit=1&count_limit=2", &["count_limit: multiple_argument_values"]),
+        ("view=full&view=full", &["view: multiple_argument_values"]),
+        ("flow=a&flow=b", &["flow: extra_forbidden", "flow: extra_forbidden"]),
         (
             "page=0&page_size=101&status=x&flow_id=&trigger_type=x&created_after=x&created_before=x&extra=1",
             &[
-                "page: greater_than_equal",
-                "page_size: less_than_equal",
-                "status: enum",
                 "flow_id: string_too_short",
+                "status: enum",
                 "trigger_type: enum",
                 "created_after: datetime_parsing",
                 "created_before: datetime_parsing",
+                "page_size: less_than_equal",
+                "page: greater_than_equal",
                 "extra: extra_forbidden",
             ],
         ),
@@ -83,6 +112,41 @@ async fn every_parameter_is_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_names_the_value_that_is_wrong_and_what_there_is() {
+    let api = Api::start().await;
+    let error = async |path: &str| api.get(path).await.assert_status(422).body["detail"][0].clone();
+    let one_of_two = error(&format!("{PATH}?status=failed,done&status=running")).await;
+    assert_eq!(one_of_two["input"], "done");
+    let stray = error(&format!("{PATH}?status=failed,")).await;
+    assert_eq!(stray["input"], "");
+    let twice = error(&format!("{PATH}?page=1&page=\"2")).await;
+    assert_eq!(twice["input"], serde_json::json!(["1", "\"2"]));
+    let known = error(&format!("{PATH}?state=failed")).await;
+    assert_eq!(
+        known["msg"],
+        "Extra inputs are not permitted: there are 'flow_id', 'status', 'trigger_type', 'agent_id', 'created_after', \
+         'created_before', 'page_size', 'page', 'cursor', 'count_limit' and 'view'"
+    );
+    // An operation without parameters has none.
+    let id = api.new_execution().await;
+    for path in [format!("{PATH}/{id}"), format!("/executions/{id}/transitions")] {
+        let extra = error(&format!("{path}?view=full")).await;
+        assert_eq!(extra["loc"], serde_json::json!(["query", "view"]));
+        assert_eq!(extra["msg"], "Extra inputs are not permitted: there are none here");
+    }
+    // All that is wrong is answered at once, the query with the body.
+    let body = serde_json::json!({ "flow_id": "f", "trigger_type": "test", "priorty": "high" });
+    let created = api.post("/flows/execute?dry_run=true", &body).await;
+    assert_eq!(created.validation_errors(), ["query.dry_run: extra_forbidden", "body.priorty: extra_forbidden"]);
+    assert!(created.body["detail"][1]["msg"].to_string().contains("'flow_id', 'trigger_type'"), "{}", created.text);
+    for path in [format!("{PATH}/{id}"), format!("/executions/{id}")] {
+        let changed = api.patch(&format!("{path}?force=1"), &serde_json::json!({ "status": "completed" })).await;
+        assert_eq!(changed.validation_errors(), ["query.force: extra_forbidden"]);
+    }
+    assert_eq!(api.record(&id).await["status"], "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_query_may_say_is_answered() {
     let api = Api::start().await;
     let id = api.new_execution().await;
@@ -90,7 +154,19 @@ async fn what_a_query_may_say_is_answered() {
         ("", 1),
         ("page=1&page_size=100", 1),
         ("page=01", 1),
-        ("page_size=1&page_size=100", 1),
+        ("status=running,pending", 1),
+        ("status=running&status=pending", 1),
+        ("status=pending,failed&status=running&status=pending,pending", 1),
+        ("status=running,failed", 0),
+        ("status=pending,queued,running,retrying,interrupted,completed,failed,cancelled,timeout", 1),
+        ("agent_id=unassigned", 1),
+        ("agent_id=worker-1", 0),
+        ("count_limit=1&view=full", 1),
+        ("count_limit=10000&view=summary", 1),
+        ("created_before=2999-01-01T00:00:00%2B0200", 1),
+        ("created_before=2999-01-01T00:00:00-0930", 1),
+        ("created_before=2999-01-01T00:00:00+02:00", 1),
+        ("created_after=2999-01-01T00:00:00+0200", 0),
         ("flow_id=demo&status=pending&trigger_type=test", 1),
         ("flow_id=%F0%9F%98%80", 0),
         ("flow_id=demo%00", 0),
@@ -133,6 +209,10 @@ async fn a_cursor_is_good_for_its_own_walk_only() {
         "&status=pending",
         "&trigger_type=test",
         "&flow_id=demo&status=pending",
+        "&status=pending,running",
+        "&status=pending,queued",
+        "&agent_id=unassigned",
+        "&flow_id=demo&agent_id=unassigned",
         "&created_after=2000-01-01T00:00:00Z",
         "&created_before=2999-01-01T00:00:00Z",
     ];
@@ -187,12 +267,14 @@ async fn a_cursor_that_is_forged_or_tampered_with_is_refused() {
         let other = if character == 'A' { 'B' } else { 'A' };
         forged.push(format!("{}{other}{}", &cursor[..at], &cursor[at + 1..]));
     }
+    // Of the format before this one.
+    forged.push("AQAAAaH_TlE1Ylwnj7PlT8q6cRlw7ZnwmQAAAAAAAAACAAAABHBYRA6PJ18Dv_p1W1Y_tEA".to_owned());
     // Signed, but not by this service.
     let position = Position {
         created_at: Timestamp::from_millis(1_700_000_000_000).expect("a time"),
         id: ExecutionId::parse("6a1ed1a4-7ee7-4a8a-b1f0-4b21a3a5f3d9").expect("an id"),
         page: 2,
-        total_count: 3,
+        total_count: Some(3),
     };
     forged.push(CursorKey::new(b"another secret").seal(&tests::organization("acme"), &Filter::default(), &position));
     forged.push(api.cursors.seal(&tests::organization("other"), &Filter::default(), &position));

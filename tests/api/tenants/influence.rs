@@ -75,7 +75,7 @@ impl Transcript<'_> {
                 .expect("its own cursor");
             let id = &self.ids[&position.id.to_string()];
             *text = text
-                .replace(cursor, &format!("<cursor after {id}, page {} of {}>", position.page, position.total_count));
+                .replace(cursor, &format!("<cursor after {id}, page {} of {:?}>", position.page, position.total_count));
         }
         for (id, name) in &self.ids {
             *text = text.replace(id, name);
@@ -112,7 +112,7 @@ const FILTERS: [&str; 5] =
 fn filter(path: &str) -> Filter {
     Filter {
         flow_id: path.contains("flow_id=shared").then(|| "shared".to_owned()),
-        status: path.contains("status=running").then_some(Status::Running),
+        status: path.contains("status=running").then_some(Status::Running).into_iter().collect(),
         trigger_type: path.contains("trigger_type=test").then_some(TriggerType::Test),
         ..Filter::default()
     }

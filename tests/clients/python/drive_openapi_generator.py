@@ -23,6 +23,7 @@ from openapi_client.models.trigger_type import TriggerType
 from openapi_client.models.update_execution_request import UpdateExecutionRequest
 from openapi_client.models.update_execution_status_request import UpdateExecutionStatusRequest
 from openapi_client.models.validation_errors import ValidationErrors
+from openapi_client.models.view import View
 
 FLOW = "driven-by-openapi-generator"
 
@@ -97,8 +98,11 @@ def main() -> None:
     assert got == completed, got
     ok("gets the execution")
 
-    page = flows.list_executions(flow_id=FLOW, status=Status.COMPLETED, page_size=5)
-    assert page.executions == [completed] and page.total_count == 1 and page.next_cursor is None, page
+    page = flows.list_executions(flow_id=FLOW, status=[Status.COMPLETED, Status.FAILED], page_size=5)
+    assert [execution.to_dict() for execution in page.executions] == [completed.to_dict()], page
+    assert page.total_count == 1 and page.next_cursor is None, page
+    summary = flows.list_executions(count_limit=0, view=View.SUMMARY)
+    assert summary.total_count is None and summary.executions[0].variables is None, summary
     wrong = refusal(lambda: flows.list_executions(cursor="made up"))
     assert isinstance(wrong, ValidationErrors), wrong
     assert [step.actual_instance for step in wrong.detail[0].loc] == ["query", "cursor"], wrong

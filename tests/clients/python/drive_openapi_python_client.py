@@ -27,6 +27,8 @@ from ratchet_client.models.update_execution_request import UpdateExecutionReques
 from ratchet_client.models.update_execution_request_final_output_type_0 import UpdateExecutionRequestFinalOutputType0
 from ratchet_client.models.update_execution_status_request import UpdateExecutionStatusRequest
 from ratchet_client.models.validation_errors import ValidationErrors
+from ratchet_client.models.view import View
+from ratchet_client.types import Unset
 
 URL = os.environ["RATCHET_URL"]
 FLOW = "driven-by-openapi-python-client"
@@ -94,9 +96,13 @@ def main() -> None:
     assert unchanged.status_code == 304 and unchanged.parsed is None, unchanged
     ok("gets the execution, once")
 
-    page = list_executions.sync(client=client, flow_id=FLOW, status=Status.COMPLETED, page_size=5)
-    assert isinstance(page, ExecutionPage) and page.executions == [completed], page
+    page = list_executions.sync(client=client, flow_id=FLOW, status=[Status.COMPLETED, Status.FAILED], page_size=5)
+    assert isinstance(page, ExecutionPage), page
+    assert [execution.to_dict() for execution in page.executions] == [completed.to_dict()], page
     assert page.total_count == 1 and page.next_cursor is None, page
+    summary = list_executions.sync(client=client, count_limit=0, view=View.SUMMARY)
+    assert isinstance(summary, ExecutionPage) and summary.total_count is None, summary
+    assert summary.executions[0].id == completed.id and isinstance(summary.executions[0].variables, Unset), summary
     wrong = list_executions.sync(client=client, page_size=0)
     assert isinstance(wrong, ValidationErrors) and wrong.detail[0].loc == ["query", "page_size"], wrong
     ok("lists it, and reads what is wrong with a query")

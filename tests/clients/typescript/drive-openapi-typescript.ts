@@ -76,7 +76,8 @@ async function main() {
   assert.equal(unchanged.response.status, 304);
   ok("gets the execution, once");
 
-  const query = { flow_id, status: "completed", page_size: 5 } as const;
+  const status: Schemas["Status"][] = ["completed", "failed"];
+  const query = { flow_id, status, page_size: 5 };
   const { data: page } = await client.GET("/api/v1/flows/executions", { params: { query } });
   assert.deepEqual(page?.executions, [completed]);
   assert.deepEqual([page?.total_count, page?.next_cursor], [1, null]);

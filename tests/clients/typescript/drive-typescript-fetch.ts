@@ -88,7 +88,7 @@ async function main() {
   assert.deepEqual(await flows.getExecution({ executionId }), completed);
   ok("gets the execution");
 
-  const page = await flows.listExecutions({ flowId, status: Status.Completed, pageSize: 5 });
+  const page = await flows.listExecutions({ flowId, status: [Status.Completed, Status.Failed], pageSize: 5 });
   assert.deepEqual(page.executions, [completed]);
   assert.deepEqual([page.totalCount, page.nextCursor], [1, null]);
   const wrong = ValidationErrorsFromJSON(await refusal(flows.listExecutions({ pageSize: 0 })));

@@ -149,6 +149,35 @@ pub fn read_state(item: &Item) -> Result<State, Error> {
     })
 }
 
+/// The attributes that [`read_execution`] reads of a record whose summary alone is shown, and the order of its index entry.
+pub const SUMMARY_ATTRIBUTES: &[&str] = &[
+    a::PK,
+    a::ORDER,
+    a::STATUS,
+    a::VERSION,
+    a::ATTEMPT,
+    a::CREATED_AT,
+    a::UPDATED_AT,
+    a::FLOW_ID,
+    a::AGENT_ID,
+    a::NUMBER,
+    a::TRIGGER_TYPE,
+    a::PRIORITY,
+    a::STARTED_AT,
+    a::COMPLETED_AT,
+    a::DURATION,
+    a::TIMEOUT,
+    a::ERROR_MESSAGE,
+    a::RETRY_COUNT,
+    a::MAX_RETRIES,
+    a::PARENT,
+    a::TOKENS,
+    a::TOOL_CALLS,
+    a::COST,
+    a::METADATA,
+    a::SCHEDULED_AT,
+];
+
 /// Where the inputs of a record are read from.
 #[derive(Debug, Clone, Copy)]
 pub enum Inputs<'a> {

@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use ratchet_model::error::Error;
 use ratchet_model::id::OrganizationId;
 use ratchet_model::list::{Filter, Position};
+use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 
 use crate::Store;
@@ -16,30 +17,35 @@ use crate::expression::{Expression, text};
 use crate::schema::{self as a, Index};
 use crate::table_keys as k;
 
-/// How many entries may be read to reach a numbered page, or to count, with a second filter.
+/// How many entries may be read to reach a numbered page with a second filter.
 pub(super) const SCAN_BUDGET: usize = 100_000;
 
-/// How many entries one query reads where a second filter applies.
-const FILTERED_LIMIT: usize = 500;
-
 /// How many entries a page with a second filter may read before it is returned short.
-const FILTERED_BUDGET: usize = 2 * FILTERED_LIMIT * k::SHARDS as usize;
+const FILTERED_BUDGET: usize = 4_000;
+
+/// How many entries the first query of a shard reads where a second filter applies: most lists have a page of it there.
+const FIRST_FILTERED_LIMIT: usize = 64;
+
+/// How many entries the others read.
+const FILTERED_LIMIT: usize = 500;
 
 /// A query of an index: the entries from `low` to `high` in every shard, and the filter.
 pub(super) struct IndexQuery<'a> {
     pub(super) organization: &'a OrganizationId,
     index: Index,
-    pub(super) filter: &'a Filter,
-    pub(super) low: String,
-    pub(super) high: String,
+    filter: &'a Filter,
+    low: String,
+    high: String,
 }
 
 impl<'a> IndexQuery<'a> {
     pub(super) fn new(organization: &'a OrganizationId, filter: &'a Filter, after: Option<&Position>) -> Self {
-        let index = match filter {
-            Filter { status: Some(_), .. } => Index::ByStatus,
-            Filter { flow_id: Some(_), .. } => Index::ByFlow,
-            _ => Index::ByOrganization,
+        let index = if !filter.status.is_empty() && filter.status.len() < Status::ALL.len() {
+            Index::ByStatus
+        } else if filter.flow_id.is_some() {
+            Index::ByFlow
+        } else {
+            Index::ByOrganization
         };
         // A bare time is less than every order of that time: `created_before` itself is excluded, `created_after` is
         // included.
@@ -55,11 +61,28 @@ impl<'a> IndexQuery<'a> {
         self.filter.trigger_type.is_some() || (self.index == Index::ByStatus && self.filter.flow_id.is_some())
     }
 
-    pub(super) fn partition(&self, shard: u8) -> String {
-        match (self.index, self.filter.status, &self.filter.flow_id) {
-            (Index::ByStatus, Some(status), _) => k::status_partition(self.organization, shard, status),
-            (Index::ByFlow, _, Some(flow_id)) => k::flow_partition(self.organization, shard, flow_id),
-            _ => k::organization_partition(self.organization, shard),
+    /// The partitions of the index that hold the list, unread; those of one status side by side.
+    fn shards(&self) -> Vec<Shard> {
+        if self.low > self.high {
+            return Vec::new();
+        }
+        let shards = |group: usize, partition: &dyn Fn(u8) -> String| -> Vec<Shard> {
+            let shard = |shard| Shard {
+                group,
+                partition: partition(shard),
+                high: self.high.clone(),
+                low: Some(self.high.clone()),
+            };
+            (0..k::SHARDS).map(shard).collect()
+        };
+        match (self.index, &self.filter.flow_id) {
+            (Index::ByStatus, _) => (self.filter.status.iter().enumerate())
+                .flat_map(|(group, status)| {
+                    shards(group, &|shard| k::status_partition(self.organization, shard, *status))
+                })
+                .collect(),
+            (Index::ByFlow, Some(flow_id)) => shards(0, &|shard| k::flow_partition(self.organization, shard, flow_id)),
+            _ => shards(0, &|shard| k::organization_partition(self.organization, shard)),
         }
     }
 
@@ -89,98 +112,145 @@ pub(super) fn upper_bound_before(order: &str) -> String {
 }
 
 /// How far one shard of the list has been read: all entries above `low`.
-struct Shard {
-    partition: String,
+#[derive(Debug, Clone)]
+pub(super) struct Shard {
+    /// Which of the requested statuses it holds, by its place among them.
+    pub(super) group: usize,
+    pub(super) partition: String,
     /// Where the next query starts.
-    high: String,
+    pub(super) high: String,
     /// All entries of the shard above this have been read; `None` once all of the shard have been.
-    low: Option<String>,
+    pub(super) low: Option<String>,
 }
 
-/// The result of a scan of an index.
-pub(super) struct ScanResult {
-    /// The orders, newest first; complete down to the last one.
-    pub(super) orders: Vec<String>,
-    /// Whether there may be more below them.
-    pub(super) more: bool,
-    /// The order down to which everything has been read; `None` if everything has been, to the end.
-    pub(super) scanned_to: Option<String>,
-}
-
-impl Store {
-    /// Reads an index until the `wanted` newest entries are known, or the budget for a second filter is spent. A
-    /// numbered page has the larger budget.
-    pub(super) async fn scan(
-        &self,
-        index_query: &IndexQuery<'_>,
-        wanted: usize,
-        numbered: bool,
-    ) -> Result<ScanResult, Error> {
-        if index_query.low > index_query.high {
-            return Ok(ScanResult { orders: Vec::new(), more: false, scanned_to: None });
+impl Shard {
+    /// Notes where a query ended.
+    pub(super) fn read_to(&mut self, low: Option<String>, end: &str) {
+        self.low = low;
+        if let Some(low) = &self.low {
+            self.high = upper_bound_before(low);
+            if self.high.as_str() < end {
+                self.low = None;
+            }
         }
-        // How many entries one query reads, and how many all of them may.
-        let shards = usize::from(k::SHARDS);
-        let (limit, mut budget) = if index_query.is_filtered() {
-            (FILTERED_LIMIT, if numbered { SCAN_BUDGET } else { FILTERED_BUDGET })
-        } else if wanted <= 128 {
-            // Every shard returns as many entries as the page may need of it: one round is enough, whatever the
-            // distribution.
-            (wanted, usize::MAX)
-        } else {
-            (wanted / shards * 5 / 4 + 16, usize::MAX)
+    }
+}
+
+/// How many entries of each shard the newest `wanted` of a list take, almost always: an id is in each shard with the same
+/// probability, and the rest is more than four standard deviations. Where they take more, there is another round.
+fn share(wanted: usize) -> usize {
+    let mean = wanted / usize::from(k::SHARDS);
+    wanted.min(mean + 4 * mean.isqrt() + 4)
+}
+
+/// An index that is being read, newest first.
+///
+/// The statuses of a list are read one after the other, in the order in which an execution passes them: one that goes on
+/// to the next while they are read is in the first of the two, in both, or in the second, and it is listed once.
+pub(super) struct Scan<'a> {
+    pub(super) query: IndexQuery<'a>,
+    shards: Vec<Shard>,
+    /// Every entry that was read, newest first.
+    orders: Vec<String>,
+    /// How many of the first of them have no gaps between them.
+    complete: usize,
+    /// How many more entries may be read.
+    budget: usize,
+    /// How many entries the next query of a shard reads where a second filter applies.
+    filtered_limit: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan that has read nothing yet. A numbered page has a larger budget for a second filter: it cannot be short.
+    pub(super) fn new(query: IndexQuery<'a>, numbered: bool) -> Self {
+        let budget = match (query.is_filtered(), numbered) {
+            (false, _) => usize::MAX,
+            (true, false) => FILTERED_BUDGET,
+            (true, true) => SCAN_BUDGET,
         };
-        let mut open: Vec<Shard> = (0..k::SHARDS)
-            .map(|shard| Shard {
-                partition: index_query.partition(shard),
-                high: index_query.high.clone(),
-                low: Some(index_query.high.clone()),
-            })
-            .collect();
-        let mut orders: Vec<String> = Vec::new();
-        loop {
+        let shards = query.shards();
+        Self { query, shards, orders: Vec::new(), complete: 0, budget, filtered_limit: FIRST_FILTERED_LIMIT }
+    }
+
+    /// The newest entries, without gaps.
+    pub(super) fn known(&self) -> &[String] {
+        self.orders.get(..self.complete).unwrap_or_default()
+    }
+
+    /// How many entries were found, those beyond a gap included.
+    pub(super) const fn found(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// The shards that have not been read to their end.
+    pub(super) fn rest(&self) -> Vec<Shard> {
+        self.shards.iter().filter(|shard| shard.low.is_some()).cloned().collect()
+    }
+
+    /// The order down to which everything has been read; `None` if everything has been, to the end.
+    fn scanned_to(&self) -> Option<&str> {
+        self.shards.iter().filter_map(|shard| shard.low.as_deref()).max()
+    }
+
+    /// Where a walk goes on that has passed the first `passed` entries; `None` at the end of the list.
+    pub(super) fn resume_after(&self, passed: usize) -> Option<&str> {
+        if passed < self.complete {
+            passed.checked_sub(1).and_then(|last| self.orders.get(last)).map(String::as_str)
+        } else {
+            // What is below has gaps: it is left to the next page.
+            self.scanned_to()
+        }
+    }
+
+    /// Reads on until the newest `wanted` entries are known, the list has ended, or the budget for a second filter is spent.
+    pub(super) async fn reach(&mut self, store: &Store, wanted: usize) -> Result<(), Error> {
+        while self.complete < wanted && self.budget > 0 && self.scanned_to().is_some() {
+            let limit = if self.query.is_filtered() {
+                std::mem::replace(&mut self.filtered_limit, FILTERED_LIMIT).max(share(wanted)).min(FILTERED_LIMIT)
+            } else {
+                share(wanted - self.complete)
+            };
             // A shard that has been read to below the last wanted entry has nothing to add.
-            let last_wanted = wanted.checked_sub(1).and_then(|last| orders.get(last)).cloned();
+            let last_wanted = wanted.checked_sub(1).and_then(|last| self.orders.get(last)).cloned();
             let may_add = |shard: &&mut Shard| match (&shard.low, &last_wanted) {
                 (Some(low), Some(last)) => low > last,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            // One query in each of the other shards, all at once.
-            let round = open.iter_mut().filter(may_add).map(|shard| self.next_entries(index_query, shard, limit));
-            for entries in try_join_all(round).await? {
-                budget = budget.saturating_sub(limit);
-                orders.extend(entries);
+            // One query in each of the other shards, those of a status at once.
+            for group in self.shards.chunk_by_mut(|one, other| one.group == other.group) {
+                let query = &self.query;
+                let round = group.iter_mut().filter(may_add).map(|shard| store.next_entries(query, shard, limit));
+                for entries in try_join_all(round).await? {
+                    self.budget = self.budget.saturating_sub(limit);
+                    self.orders.extend(entries);
+                }
             }
-            orders.sort_unstable_by(|one, other| other.cmp(one));
+            self.orders.sort_unstable_by(|one, other| other.cmp(one));
+            self.orders.dedup();
             // The entries are complete down to the shard that has been read least far.
-            let scanned_to = open.iter().filter_map(|shard| shard.low.clone()).max();
-            let complete = match &scanned_to {
-                None => orders.len(),
-                Some(scanned_to) => orders.partition_point(|order| order >= scanned_to),
+            self.complete = match self.scanned_to() {
+                None => self.orders.len(),
+                Some(scanned_to) => self.orders.partition_point(|order| order.as_str() >= scanned_to),
             };
-            if complete >= wanted || scanned_to.is_none() || budget == 0 {
-                // The entries below `scanned_to` may have gaps: they are left to the next page.
-                let more = scanned_to.is_some() || complete > wanted;
-                orders.truncate(complete.min(wanted));
-                return Ok(ScanResult { orders, more, scanned_to });
-            }
         }
+        Ok(())
     }
+}
 
+impl Store {
     /// A query of a partition of an index, newest first from `high` down, and the placeholder of the order attribute in
     /// it.
     pub(super) fn index_query(
         &self,
         index_query: &IndexQuery<'_>,
-        partition: &str,
-        high: &str,
+        shard: &Shard,
         limit: usize,
     ) -> (QueryFluentBuilder, String) {
         let mut expression = Expression::default();
         let (key, order) = (expression.name(index_query.index.partition_key()), expression.name(a::ORDER));
-        let partition = expression.value(text(partition));
-        let (low, high) = (expression.value(text(&index_query.low)), expression.value(text(high)));
+        let partition = expression.value(text(&shard.partition));
+        let (low, high) = (expression.value(text(&index_query.low)), expression.value(text(&shard.high)));
         let filter_expression = index_query.filter_expression(&mut expression);
         let (names, values) = expression.into_maps();
         let query = self
@@ -204,16 +274,18 @@ impl Store {
         shard: &mut Shard,
         limit: usize,
     ) -> Result<Vec<String>, Error> {
-        let (query, order) = self.index_query(index_query, &shard.partition, &shard.high, limit);
+        let (query, order) = self.index_query(index_query, shard, limit);
         let output = query.projection_expression(order).send().await.map_err(|error| failed_read(&error))?;
-        shard.low = output.last_evaluated_key.as_ref().map(entry_order).transpose()?;
-        if let Some(low) = &shard.low {
-            shard.high = upper_bound_before(low);
-            if shard.high < index_query.low {
-                shard.low = None;
-            }
-        }
+        let low = output.last_evaluated_key.as_ref().map(entry_order).transpose()?;
+        shard.read_to(low, &index_query.low);
         output.items.unwrap_or_default().iter().map(entry_order).collect()
+    }
+}
+
+impl IndexQuery<'_> {
+    /// The lowest order that the list may have.
+    pub(super) fn low(&self) -> &str {
+        &self.low
     }
 }
 
@@ -237,5 +309,10 @@ mod tests {
                 assert!(bound > order(5, before), "{last}");
             }
         }
+    }
+
+    #[test]
+    fn a_share_is_all_of_a_short_list_and_little_more_than_an_eighth_of_a_long_one() {
+        assert_eq!([1, 2, 11, 21, 101, 1_000, 10_000].map(share), [1, 2, 9, 10, 28, 173, 1_394]);
     }
 }
