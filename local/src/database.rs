@@ -9,7 +9,7 @@ use ratchet_store::trust_roots::TrustRoots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::in_process::InProcess;
+use crate::in_process::{InProcess, Unsigned};
 
 /// A DynamoDB that can be called.
 #[derive(Debug)]
@@ -84,6 +84,7 @@ impl DynamoDb {
         let config = client::config(region, credentials, Some(endpoint.clone()), &TrustRoots::System);
         let Some(embedded) = &self.embedded else { return config };
         let http = client::http_client(Some(&endpoint), &TrustRoots::System);
+        let config = config.allow_no_auth().auth_scheme_resolver(Unsigned);
         config.http_client(SharedHttpClient::new(InProcess::new(embedded.database.clone(), http)))
     }
 

@@ -104,3 +104,18 @@ async fn a_first_page_costs_the_page_and_the_count_that_was_asked_for_whatever_t
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_does_not_pay_for_inputs() {
+    let api = Api::start().await;
+    for _ in 0..10 {
+        api.execute(&with_inputs(100_000)).await;
+    }
+    let _ = api.watch.read_units();
+    for (view, least, most) in [("summary", 0.0, 15.0), ("full", 250.0, 280.0)] {
+        let answer = api.get(&format!("/flows/executions?page_size=10&view={view}")).await;
+        assert_eq!(answer.assert_status(200).body["executions"].as_array().map(Vec::len), Some(10), "{view}");
+        let units = api.watch.read_units();
+        assert!((least..=most).contains(&units), "{units} for {view}");
+    }
+}

@@ -523,7 +523,10 @@ async fn an_agent_that_is_rare_takes_bounded_reads_and_several_pages() {
     assert_eq!(too_far.validation_errors(), ["query.page: value_error"]);
     // Large records end a page sooner: what is read is bounded by size, too.
     let api = Api::start().await;
-    api.seed(60, |number| Seed { bytes: 300_000, ..seed(number) }).await;
+    let metadata = json!({ "text": "x".repeat(300_000) });
+    for _ in 0..60 {
+        api.execute(&json!({ "flow_id": "f", "trigger_type": "test", "metadata": metadata })).await;
+    }
     let _ = api.watch.read_units();
     let large = api.get(&format!("{PATH}?agent_id=rare&page_size=10")).await;
     assert_eq!((ids(&large).len(), &large.body["has_more"]), (0, &json!(true)));
