@@ -51,7 +51,7 @@ WAYS = {
     "cancelled": ["cancelled"],
     "timeout": ["timeout"],
 }
-FROZEN = {"final_output", "error_message", "error_details", "completed_at", "duration_ms", "retry_count"}
+FROZEN = {"final_output", "error_message", "error_details", "completed_at", "duration_ms", "retry_count", "timeout_seconds"}
 OPERATIONS = operations()
 # By method and pattern.
 ROUTES = {(operation.method, re.sub(r"\{\w+\}", "[^/]+", operation.path)) for operation in OPERATIONS}
@@ -150,6 +150,18 @@ def retry_count_out_of_bounds(_operation: str, response: Response) -> bool:
     return not least <= body["retry_count"] <= record["max_retries"]
 
 
+def timeout_would_fall(_operation: str, response: Response) -> bool:
+    """400 INVALID_TIMEOUT: it may only rise."""
+    record, _ = present(response)
+    return sent_body(response)["timeout_seconds"] < record["timeout_seconds"]
+
+
+def another_attempt(_operation: str, response: Response) -> bool:
+    """409 ATTEMPT_SUPERSEDED: the request speaks for another attempt than the present one."""
+    record, _ = present(response)
+    return sent_body(response).get("attempt") not in (None, record["attempt"])
+
+
 def another_version(_operation: str, response: Response) -> bool:
     """412: If-Match names other versions than the present one."""
     _, etag = present(response)
@@ -198,6 +210,8 @@ REFUSALS = {
     (400, "INVALID_STATUS_TRANSITION"): (PATCHES, transition_not_allowed),
     (400, "EXECUTION_FINISHED"): (("update_execution",), finished),
     (400, "INVALID_RETRY_COUNT"): (("update_execution",), retry_count_out_of_bounds),
+    (400, "INVALID_TIMEOUT"): (("update_execution",), timeout_would_fall),
+    (409, "ATTEMPT_SUPERSEDED"): (("update_execution",), another_attempt),
     (412, "PRECONDITION_FAILED"): (PATCHES, another_version),
     (422, "IDEMPOTENCY_KEY_REUSED"): ((*PATCHES, "execute_flow"), key_reused),
 }

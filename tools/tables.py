@@ -66,7 +66,7 @@ ROWS = [
     Row("list transitions", "list_transitions", "list transitions", 1),
     Row("get caller", "get_caller", None, 0),
     Row("a page of {page}, by cursor", "list_executions", "list executions, by cursor", 2),
-    Row("the first page of {page}, of 10,000 or more", "list_executions", "list executions, first page", 2),
+    Row("the first page of {page}, of 1,000 or more", "list_executions", "list executions, first page", 2),
 ]
 
 
