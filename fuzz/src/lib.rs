@@ -128,13 +128,16 @@ impl Operation {
         Ok(match self {
             Self::Execute => Read::New(execute_flow::request::read(request)?),
             Self::List => Read::Page(list_executions::request::read(request, &CursorKey::new(SECRET))?),
-            Self::Get | Self::Transitions => Read::Id(request.execution_id()?, request.none_match("\"7\"")),
+            Self::Get | Self::Transitions => {
+                request.without_query().finish()?;
+                Read::Id(request.execution_id()?, request.none_match("\"7\""))
+            }
             Self::Update => {
                 let change = update_execution::request::read(request)?;
                 Read::Change(request.execution_id()?, change, request.prefers_minimal())
             }
             Self::Caller => {
-                get_caller::request::read(request)?;
+                request.without_query().finish()?;
                 Read::Caller(request.caller.clone().into())
             }
             Self::UpdateStatus => {

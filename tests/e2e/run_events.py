@@ -380,8 +380,8 @@ def by_sam(work: Path, port: int) -> None:
         call("PATCH", f"/executions/{created['id']}", 200, {"status": "cancelled"})
         record = call("GET", f"/flows/executions/{created['id']}", 200)
         expect(record["status"] == "cancelled", f"not cancelled: {record}")
-        (running, _) = call("GET", f"/executions/{created['id']}/transitions", 200)["transitions"]
-        expect(running["by_name"] == "Nightly reports", f"not by its name: {running}")
+        (claimed, _) = call("GET", f"/executions/{created['id']}/transitions", 200)["transitions"]
+        expect(claimed["by_name"] == "Nightly reports", f"not by its name: {claimed}")
         caller = call("GET", "/me", 200)
         expect(caller["key_name"] == "Nightly reports", f"not the caller: {caller}")
         page = call("GET", "/flows/executions?status=cancelled", 200)

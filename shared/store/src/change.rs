@@ -52,7 +52,6 @@ impl Changed {
 }
 
 /// The outcome of one request of a write.
-#[expect(clippy::large_enum_variant, reason = "nearly every write is a change: a box would be an allocation for each")]
 enum Outcome {
     /// It took effect.
     Changed(Changed),

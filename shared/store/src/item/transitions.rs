@@ -93,6 +93,7 @@ pub fn read_transitions(item: &Item) -> Result<Vec<(String, Transition)>, Error>
 ///
 /// Entries of other writes that cannot be read are passed over: they must not turn a write that took effect into an
 /// error.
+#[must_use]
 pub fn attempt_of(item: &Item, write_id: &str) -> Option<i64> {
     let versions = item.get(a::TRANSITION_VERSIONS)?.as_m().ok()?;
     let version = |id: &str| versions.get(id)?.as_n().ok()?.parse::<i64>().ok();
