@@ -4,6 +4,7 @@ use ratchet_http::openapi::{
     CorrelationHeader, ExecutionNotFound, ExecutionPath, InternalError, MayNotRead, ReadUnavailable, TooManyRequests,
     Unauthorized,
 };
+use ratchet_http::validation_error::{ValidationErrorKind, ValidationErrors};
 use ratchet_model::execution::Execution;
 use ratchet_model::samples;
 use utoipa::IntoParams;
@@ -46,6 +47,14 @@ pub struct IfNoneMatchHeader {
         (status = 401, response = Unauthorized),
         (status = 403, response = MayNotRead),
         (status = 404, response = ExecutionNotFound),
+        (
+            status = 422,
+            description = "The request has a query parameter: there is none here.",
+            body = ValidationErrors,
+            example = json!(ValidationErrors::sample([
+                (&["query", "view"], ValidationErrorKind::extra(&[], 0), "\"summary\"")
+            ]))
+        ),
         (status = 429, response = TooManyRequests),
         (status = 500, response = InternalError),
         (status = 503, response = ReadUnavailable)
