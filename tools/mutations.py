@@ -420,6 +420,7 @@ MUTATIONS = [
         RULES,
         "            Self::Attempt(requested) => *requested < state.attempt,",
         "            Self::Attempt(_) => true,",
+        "rules::tests",
     ),
     Mutation(
         "the head is put without its inputs",

@@ -280,4 +280,19 @@ mod tests {
         assert!(Rule::Version(vec![1, 3]).permanently_violated_by(&state(Status::Running)));
         assert!(!Rule::Version(vec![4]).permanently_violated_by(&state(Status::Running)));
     }
+
+    #[test]
+    fn a_report_for_an_attempt_that_may_still_come_is_not_refused_for_good() {
+        let decide_for = |attempt: i64| {
+            let change = Change { attempt: Some(attempt), ..change(Some(Status::Completed), FieldUpdates::default()) };
+            decide(&Rule::all(&change), &state(Status::Running), true, None)
+        };
+        // Attempt 2 is the present one: the first is over, and the third may begin while an attempt at this write is under way.
+        assert!(matches!(
+            decide_for(1),
+            Decision::Rejected(Error::Rejected(Rejection::Attempt { requested: 1, current: 2 }))
+        ));
+        assert!(matches!(decide_for(2), Decision::Applied));
+        assert!(matches!(decide_for(3), Decision::Rejected(Error::OutcomeUnknown { .. })));
+    }
 }
