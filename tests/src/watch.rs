@@ -115,8 +115,7 @@ impl Intercept for Watch {
             } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
                 self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
-                // One entry for each table, and there is one table. DynamoDB Local has one for each item, with the sum.
-                self.consumed(output.consumed_capacity().first());
+                self.consumed(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
                 self.read(output.consumed_capacity());
             } else if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {
