@@ -165,16 +165,16 @@ impl Store {
                 break;
             }
             // Whole, for its size is what it costs to look at it. Inputs are read of those that are shown.
-            let mut heads = self.fetch(scan.query.organization, &orders, View::Full).await?;
+            let heads = self.fetch(scan.query.organization, &orders, View::Full).await?;
             budget.records -= orders.len();
             budget.bytes = budget.bytes.saturating_sub(heads.iter().map(size).sum());
-            let mut others = Vec::new();
-            for head in &heads {
-                others.push(!still_matches(&read_execution(head, Inputs::LeftOut)?, &answer.query.filter));
+            let mut matching = Vec::with_capacity(heads.len());
+            for head in heads {
+                if still_matches(&read_execution(&head, Inputs::LeftOut)?, &answer.query.filter) {
+                    matching.push(head);
+                }
             }
-            let mut others = others.into_iter();
-            heads.retain(|_| !others.next().unwrap_or(false));
-            let records = self.complete_all(&heads, answer.query.view).await?;
+            let records = self.complete_all(&matching, answer.query.view).await?;
             answer.add(&orders, records)?;
         }
         Ok(())
@@ -194,8 +194,7 @@ impl Store {
             View::Full => None,
             View::Summary => Some(SUMMARY_ATTRIBUTES),
         };
-        let batches = keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), attributes, failed_read));
-        Ok(try_join_all(batches).await?.into_iter().flatten().collect())
+        self.fetch_batches(&keys, attributes).await
     }
 
     /// The records of heads, by their order. For a summary the inputs are not read.
@@ -220,11 +219,14 @@ impl Store {
         let apart = heads.iter().filter(|head| has_inputs_apart(head)).filter_map(partition);
         let key = |pk: &str| Item::from([(a::PK.to_owned(), text(pk)), (a::SK.to_owned(), text(a::INPUTS_SK))]);
         let keys: Vec<Item> = apart.map(key).collect();
-        let batches =
-            try_join_all(keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), None, failed_read)))
-                .await?;
-        let items = batches.into_iter().flatten();
+        let items = self.fetch_batches(&keys, None).await?.into_iter();
         Ok(items.filter_map(|item| Some((partition(&item)?.to_owned(), item))).collect())
+    }
+
+    /// Fetches items by their keys, in batches at once.
+    async fn fetch_batches(&self, keys: &[Item], attributes: Option<&[&str]>) -> Result<Vec<Item>, Error> {
+        let batches = keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), attributes, failed_read));
+        Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 }
 

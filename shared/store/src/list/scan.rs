@@ -61,6 +61,11 @@ impl<'a> IndexQuery<'a> {
         self.filter.trigger_type.is_some() || (self.index == Index::ByStatus && self.filter.flow_id.is_some())
     }
 
+    /// The lowest order that the list may have.
+    pub(super) fn low(&self) -> &str {
+        &self.low
+    }
+
     /// The partitions of the index that hold the list, unread; those of one status side by side.
     fn shards(&self) -> Vec<Shard> {
         if self.low > self.high {
@@ -279,13 +284,6 @@ impl Store {
         let low = output.last_evaluated_key.as_ref().map(entry_order).transpose()?;
         shard.read_to(low, &index_query.low);
         output.items.unwrap_or_default().iter().map(entry_order).collect()
-    }
-}
-
-impl IndexQuery<'_> {
-    /// The lowest order that the list may have.
-    pub(super) fn low(&self) -> &str {
-        &self.low
     }
 }
 
