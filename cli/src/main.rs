@@ -1,0 +1,7 @@
+//! `ratchet`: reports what a command does, and looks at executions.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ratchet_cli::main()
+}
