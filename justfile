@@ -72,6 +72,22 @@ bench *options:
 clients:
     tools/clients.sh
 
+# Holds the Rust client to the conformance list: just rust-client --only wait
+rust-client *options:
+    tools/rust-client.sh {{ options }}
+
+# Tests the Python client, or these of its tests: just python-client -k wait
+python-client *options:
+    tools/python-client.sh {{ options }}
+
+# Writes docs/cli.md anew, from the help
+cli-reference:
+    cargo run -q -p ratchet-cli -- reference > docs/cli.md
+
+# Tests the web console in a browser: just console list.test.js
+console *files:
+    tools/console.sh {{ files }}
+
 # Measures the development server beside what one would run instead: just servers --quick
 servers *options:
     tools/servers.sh {{ options }}

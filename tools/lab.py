@@ -63,7 +63,7 @@ def stages(seed: int) -> list[Stage]:
             HISTORIES,
             {**seeded, "RATCHET_HISTORIES": "1000"},
         ),
-        Stage("model", test("tests", "model"), r"^(\d+ states.*)", {"RATCHET_HORIZON": "3"}),
+        Stage("model", test("tests", "model"), r"^(\d+ states.*)", {"RATCHET_HORIZON": "3", "RATCHET_GIVE_UPS": "1"}),
         Stage("kills", test("local", "kills"), r"^(\d+ kills.*)", {**seeded, "RATCHET_KILLS": "1000"}),
         Stage("hostile", test("tests", "api", "hostile"), r"^(\d+ hostile .*)", {**seeded, "RATCHET_HOSTILE": "100000"}),
         Stage("tenants", test("tests", "api", "tenants"), r"^(tenants: .*)"),

@@ -36,6 +36,24 @@ TRANSITIONS = "shared/store/src/item/transitions.rs"
 EXECUTION = "shared/store/src/item/execution.rs"
 CREATE = "shared/store/src/create.rs"
 GET_CALLER = "functions/get_caller/src/lib.rs"
+CONSOLE = "functions/console/src/lib.rs"
+CONSOLE_BUILD = "functions/console/build/main.rs"
+DEADLINES = "shared/store/src/deadlines.rs"
+HEARTBEAT = "shared/store/src/heartbeat.rs"
+REQUESTED = "shared/model/src/change.rs"
+SUPERVISION = "shared/model/src/supervision.rs"
+ORDERS = "shared/model/src/heartbeat.rs"
+STEPS = "shared/store/src/steps.rs"
+STEP = "shared/model/src/step.rs"
+RECORD = "shared/model/src/execution.rs"
+CURSOR = "shared/http/src/cursor.rs"
+WAIT = "shared/store/src/wait.rs"
+EVENT = "shared/model/src/event.rs"
+STREAM = "shared/store/src/stream.rs"
+BUS = "functions/publish_events/src/bus.rs"
+PUBLISH = "functions/publish_events/src/lib.rs"
+ENDED = "functions/publish_events/src/ended.rs"
+EVENTBRIDGE = "functions/publish_events/src/eventbridge.rs"
 
 
 @dataclass
@@ -319,9 +337,9 @@ MUTATIONS = [
     ),
     Mutation(
         "an override is allowed from every status",
-        "shared/model/src/change.rs",
-        "Self { to, allowed_sources: &[Status::Running, Status::Interrupted] }",
-        "Self { to, allowed_sources: to.allowed_sources() }",
+        REQUESTED,
+        "Self { to, allowed_sources: &[Status::Running, Status::Interrupted], writer: Writer::Outside }",
+        "Self { to, allowed_sources: to.allowed_sources(), writer: Writer::Outside }",
         "update_execution_status",
     ),
     Mutation(
@@ -397,8 +415,8 @@ MUTATIONS = [
     Mutation(
         "the log does not say which entries begin an attempt",
         TRANSITIONS,
-        "to.begins_an_attempt().then(|| number(1))",
-        "(to == Status::Pending).then(|| number(1))",
+        "transition.begins_an_attempt().then(|| number(1))",
+        "(transition.to() == Status::Pending).then(|| number(1))",
         "attempts",
     ),
     Mutation(
@@ -477,6 +495,435 @@ MUTATIONS = [
         "self.shards.chunk_by_mut(|one, other| one.group == other.group)",
         "self.shards.chunk_by_mut(|_, _| true)",
         "list_executions",
+    ),
+    Mutation(
+        "a page of another site may frame the console",
+        CONSOLE_BUILD,
+        "frame-ancestors 'none'; ",
+        "",
+        "console",
+    ),
+    Mutation(
+        "a browser keeps the console's page for good",
+        CONSOLE,
+        'Keep::Never => "no-cache",',
+        'Keep::Never => "public, max-age=31536000, immutable",',
+        "console",
+    ),
+    Mutation(
+        "the console compresses for those who refuse it",
+        CONSOLE,
+        "then(|| !is_refused())",
+        "then_some(true)",
+        "console",
+    ),
+    Mutation(
+        "a file that the console does not have is its page",
+        CONSOLE,
+        "    if !is_page(below) {",
+        "    if below == VERSION {",
+        "console",
+    ),
+    Mutation(
+        "supervision changes what was heard since it looked",
+        RULES,
+        "rules.extend([Self::Version(vec![judged.version]), Self::Heard(judged.last_heartbeat)]);",
+        "rules.extend([Self::Version(vec![judged.version])]);",
+        "supervision",
+    ),
+    Mutation(
+        "supervision changes what was changed since it looked",
+        RULES,
+        "rules.extend([Self::Version(vec![judged.version]), Self::Heard(judged.last_heartbeat)]);",
+        "rules.extend([Self::Heard(judged.last_heartbeat)]);",
+        "supervision",
+    ),
+    Mutation(
+        "an entry is filed anew whatever has become of its execution",
+        DEADLINES,
+        "        if let Some(version) = version {\n            let (present, version)",
+        "        if let Some(version) = version.filter(|_| false) {\n            let (present, version)",
+        "supervision",
+    ),
+    Mutation(
+        "a late heartbeat takes a later one back",
+        HEARTBEAT,
+        '        expression.require(format!("(NOT {last} >= {heard})"));\n',
+        "",
+        "record_heartbeat",
+    ),
+    Mutation(
+        "a claim is no heartbeat",
+        CHANGE,
+        "            expression.assign(a::LAST_HEARTBEAT, now.clone());\n",
+        "",
+        "supervision",
+    ),
+    Mutation(
+        "the bound of a claim is later than its silence",
+        EXECUTION,
+        "number(millis(watch_interval(new.timeout_seconds, new.heartbeat_timeout_seconds)))",
+        "number(millis(watch_interval(new.timeout_seconds, None)))",
+        "supervision",
+    ),
+    Mutation(
+        "a cancel that is requested does not bring the bound forward",
+        CHANGE,
+        "        expression.assign(a::BOUND, number(IN_EVERY_PASS));\n",
+        "        let _ = number(IN_EVERY_PASS);\n",
+        "supervision",
+    ),
+    Mutation(
+        "a cancel that was requested before is said to stand after the end",
+        RULES,
+        "change.cancel.is_some() || change.cancel_stands",
+        "change.cancel.is_some()",
+        "cancel_execution",
+    ),
+    Mutation(
+        "a cancel that is requested hides what is overdue from the next passes",
+        CHANGE,
+        "number(IN_EVERY_PASS)",
+        "number(self.now.millis())",
+        "supervision",
+    ),
+    Mutation(
+        "a revival sets no bound of its own",
+        SUPERVISION,
+        "revived.due().map_or(of_claim, |due| due.at.min(of_claim))",
+        "revived.due().map_or(of_claim, |due| due.at.max(of_claim))",
+        "supervision",
+    ),
+    Mutation(
+        "a revival begins an attempt",
+        REQUESTED,
+        "self.to.begins_an_attempt() && self.revival_bound().is_none()",
+        "self.to.begins_an_attempt()",
+        "record_heartbeat",
+    ),
+    Mutation(
+        "a revival clears what the attempt has said",
+        REQUESTED,
+        "    pub const fn clears(&self) -> bool {\n        self.revival_bound().is_none()",
+        "    pub const fn clears(&self) -> bool {\n        true",
+        "record_heartbeat",
+    ),
+    Mutation(
+        "a revival is written whatever has happened since the heartbeat",
+        HEARTBEAT,
+        "if_match: Some(IfMatch::Versions(vec![read_state(&head)?.version])),",
+        "if_match: Some(IfMatch::Any),",
+        "record_heartbeat",
+    ),
+    Mutation(
+        "a worker of an attempt that is over is told to go on",
+        ORDERS,
+        "        Some(spoken) if spoken < attempt => {",
+        "        Some(spoken) if spoken + 1 < attempt => {",
+        "record_heartbeat",
+    ),
+    Mutation(
+        "an execution that has ended is watched still",
+        CHANGE,
+        "            expression.remove(a::BY_DEADLINE);\n            expression.remove(a::BOUND);\n",
+        "",
+        "supervision",
+    ),
+    Mutation(
+        "a cancel that is requested does not keep others from starting it again",
+        REQUESTED,
+        "            Status::Queued | Status::Retrying => true,\n            Status::Running => self.revival_bound().is_none(),",
+        "            Status::Queued | Status::Retrying | Status::Running => false,",
+        "cancel_execution",
+    ),
+    Mutation(
+        "a second cancel gives more time than the first",
+        RULES,
+        'expression.require(format!("(NOT {present} <= {force_at})"));',
+        'expression.require(format!("(NOT {present} = {force_at})"));',
+        "cancel_execution",
+    ),
+    Mutation(
+        "of two cancels the second reason stays",
+        CHANGE,
+        """            let (path, value) = (expression.name(name), expression.value(value));
+            expression.set(&path, &format!("if_not_exists({path}, {value})"));""",
+        """            let (path, value) = (expression.name(name), expression.value(value));
+            expression.set(&path, &value);""",
+        "cancel_execution",
+    ),
+    Mutation(
+        "supervision does not wait for as long as clocks may differ",
+        DEADLINES,
+        "        let judged_at = now.minus(CLOCK_TOLERANCE);\n",
+        "        let judged_at = now.minus(CLOCK_TOLERANCE / 1_000);\n",
+        "supervision",
+    ),
+    Mutation(
+        "a mass silence is that of the workers",
+        SUPERVISION,
+        "    silent >= MASS_SILENCE && silent > heard",
+        "    silent >= MASS_SILENCE && silent > heard && heard > silent",
+        "supervision",
+    ),
+    Mutation(
+        "a cancel waits in a mass silence, too",
+        DEADLINES,
+        "    due.cause != Cause::Cancel && due.at.plus(MASS_SILENCE_DELAY) > now",
+        "    due.at.plus(MASS_SILENCE_DELAY) > now",
+        "supervision",
+    ),
+    Mutation(
+        "a shard leaves in place whatever is not due",
+        DEADLINES,
+        "due.at > now.plus(REFILED_BEYOND) || *left >= LEFT_IN_PLACE",
+        "due.at > now.plus(REFILED_BEYOND)",
+        "supervision",
+    ),
+    Mutation(
+        "a damaged execution stays in front of the others",
+        DEADLINES,
+        "            seen.decisions.push(Decision::Refile { entry, bound: now.plus(DAMAGED_FOR), version: None });\n",
+        "            let _ = (entry, DAMAGED_FOR);\n",
+        "supervision",
+    ),
+    Mutation(
+        "an execution is interrupted for ever",
+        SUPERVISION,
+        "        let silence = silent_at.filter(|_| self.interruptions < MAX_INTERRUPTIONS);\n",
+        "        let silence = silent_at.filter(|_| self.interruptions < i64::MAX);\n        let _ = MAX_INTERRUPTIONS;\n",
+        "supervision",
+    ),
+    Mutation(
+        "a timeout overwrites the message of the worker",
+        CHANGE,
+        'expression.set(&message, &format!("if_not_exists({message}, {reason})"));',
+        "expression.set(&message, &reason);",
+        "supervision",
+    ),
+    Mutation(
+        "the time to start is counted from the creation, whenever it is scheduled",
+        SUPERVISION,
+        "self.scheduled_at.map_or(self.created_at, |at| at.max(self.created_at))",
+        "self.scheduled_at.map_or(self.created_at, |at| at.min(self.created_at))",
+        "supervision",
+    ),
+    Mutation(
+        "a report of a step is written whatever the table says",
+        STEPS,
+        "alternatives.extend(is_in(status.allowed_sources(), expression));",
+        "alternatives.extend(is_in(&Status::ALL, expression));",
+        "steps",
+    ),
+    Mutation(
+        "a report of a step is written again where its mark is",
+        DEDUP,
+        'expression.require(format!("(NOT contains({set}, {id}))"));',
+        'expression.require(format!("(NOT contains({set}, {id}) OR contains({set}, {id}))"));',
+        "steps",
+    ),
+    Mutation(
+        "a report with a key that has nothing to say leaves no mark",
+        STEPS,
+        "if fields.is_empty() && !write.keyed && !in_doubt {",
+        "if fields.is_empty() && !in_doubt {",
+        "steps",
+    ),
+    Mutation(
+        "a report that has nothing to say leaves no mark while an attempt at it is under way",
+        STEPS,
+        "if fields.is_empty() && !write.keyed && !in_doubt {",
+        "if fields.is_empty() && !write.keyed {",
+        "steps",
+    ),
+    Mutation(
+        "the repeat of a first report of a step says that it changed it",
+        STEPS,
+        "Deed::Wrote if created() => StepOutcome::Created,",
+        "Deed::Wrote if !created() => StepOutcome::Created,",
+        "steps",
+    ),
+    Mutation(
+        "the first report of a step does not say on the head that there are any",
+        STEPS,
+        "if !has_steps(&head) {",
+        "if has_steps(&head) {",
+        "steps",
+    ),
+    Mutation(
+        "steps of an attempt that is over are written",
+        STEPS,
+        "if let Some(requested) = request.attempt.filter(|spoken| *spoken != told.attempt) {",
+        "if let Some(requested) = request.attempt.filter(|spoken| *spoken > told.attempt) {",
+        "steps",
+    ),
+    Mutation(
+        "the result of a step that has ended is not frozen",
+        STEP,
+        "let frozen = if current.is_terminal() { fields.frozen() } else { Vec::new() };",
+        "let frozen = if current.is_terminal() { Vec::new() } else { fields.frozen() };",
+        "steps",
+    ),
+    Mutation(
+        "a stale report of a step overwrites",
+        STEP,
+        "let lacking = report.fields.clone().select(&known.with_derived(), Keep::Lacking);",
+        "let lacking = report.fields.clone().select(&known.with_derived(), Keep::Different);",
+        "steps",
+    ),
+    Mutation(
+        "a stale report fills in the result of a step that has ended",
+        STEP,
+        "if current.is_terminal() { lacking.without_frozen() } else { lacking };",
+        "if current.is_terminal() { lacking } else { lacking.without_frozen() };",
+        "steps",
+    ),
+    Mutation(
+        "a step that has ended is shown as interrupted when its execution has",
+        STEP,
+        "if execution.is_terminal() && !step.is_terminal() { Status::Interrupted } else { step }",
+        "if execution.is_terminal() { Status::Interrupted } else { step }",
+        "steps",
+    ),
+    Mutation(
+        "the tag of a record does not change with its steps",
+        RECORD,
+        "        hash.update(step.version.to_be_bytes());\n",
+        "",
+        "steps",
+    ),
+    Mutation(
+        "a cursor of steps goes on in another execution",
+        CURSOR,
+        "        mac.update(id.as_bytes());\n        mac.update(content);\n",
+        "        mac.update(content);\n",
+        "steps",
+    ),
+    Mutation(
+        'a wait ends with any write, tag or no tag',
+        WAIT,
+        'execution.status.is_terminal() || self.known.is_some_and(|known| !known(&execution.etag()))',
+        'execution.status.is_terminal() || self.known.is_none_or(|known| !known(&execution.etag()))',
+        'wait_execution',
+    ),
+    Mutation(
+        'a waiter with a version is not told of a write',
+        WAIT,
+        'glance.version > seen && (glance.status.is_terminal() || self.known.is_some());',
+        'glance.version > seen && glance.status.is_terminal();',
+        'wait_execution',
+    ),
+    Mutation(
+        'a read that DynamoDB does not answer ends a wait',
+        WAIT,
+        '                Ok(Err(Error::StoreUnavailable { reason })) => tracing::debug!(reason, "a read of a wait failed"),\n',
+        '',
+        'wait_execution',
+    ),
+    Mutation(
+        'the last read of a wait takes as long as it likes',
+        WAIT,
+        'timeout(LAST_READ, self.execution(caller, id))',
+        'timeout(LAST_READ * 10, self.execution(caller, id))',
+        'wait_execution',
+    ),
+    Mutation(
+        'a transition that was told is told in each later event',
+        EVENT,
+        'transition.version > seen));',
+        'transition.version >= seen));',
+        'publish_events',
+    ),
+    Mutation(
+        'the creation is told of with each change',
+        EVENT,
+        'seen.is_none().then(|| event(execution, None));',
+        'Some(event(execution, None));',
+        'publish_events',
+    ),
+    Mutation(
+        'an error message is not cut in an event',
+        EVENT,
+        'error_message.map(|message| cut(message, "error_message", &mut truncated));',
+        'error_message;',
+        'publish_events',
+    ),
+    Mutation(
+        'a control character counts as one byte of an event',
+        EVENT,
+        "'\\0'..='\\u{1f}' => 6,",
+        "'\\0'..='\\u{1f}' => 1,",
+        'event::tests',
+    ),
+    Mutation(
+        'what was not seen before a damaged image is not told',
+        STREAM,
+        '.unwrap_or(0)\n    });',
+        '.unwrap_or(i64::MAX)\n    });',
+        'publish_events',
+    ),
+    Mutation(
+        'a damaged record fails the batch',
+        PUBLISH,
+        '                        (None, Vec::new())\n',
+        '                        panic!("damaged")\n',
+        'publish_events',
+    ),
+    Mutation(
+        'the last record that was not taken is reported, and not the first',
+        BUS,
+        'left.iter().map(|left| left.record).min()',
+        'left.iter().map(|left| left.record).max()',
+        'publish_events',
+    ),
+    Mutation(
+        'what the bus did not take is not put again',
+        BUS,
+        '                        again.push(one);\n                    }\n                    // A bus',
+        '                    }\n                    // A bus',
+        'publish_events',
+    ),
+    Mutation(
+        'an event that the bus says nothing of counts as taken',
+        BUS,
+        '                    None => again.push(one),',
+        '                    None => published.taken += 1,',
+        'publish_events',
+    ),
+    Mutation(
+        'a throttled event is never put again',
+        EVENTBRIDGE,
+        'const NEVER: [&str; 4] = ["MalformedDetail",',
+        'const NEVER: [&str; 5] = ["ThrottlingException", "MalformedDetail",',
+        'publish_events',
+    ),
+    Mutation(
+        'an end is counted again with each correction after it',
+        STREAM,
+        'self.seen.is_none_or(|seen| last.version > seen).then_some(last)',
+        'Some(last)',
+        'publish_events',
+    ),
+    Mutation(
+        'an error message is in the log of what ended',
+        ENDED,
+        'if is_name { name } else { "other" }',
+        'message',
+        'ended::tests',
+    ),
+    Mutation(
+        'what has ended still shows a deadline to those who watch',
+        'functions/get_heartbeat/src/lib.rs',
+        'heard.watch.deadline().filter(|_| waits)',
+        'heard.watch.deadline()',
+        'get_heartbeat',
+    ),
+    Mutation(
+        'those who watch are shown a forced cancel that is not due',
+        'functions/get_heartbeat/src/lib.rs',
+        'map(|cancel| cancel.force_at)',
+        'map(|cancel| cancel.requested_at)',
+        'get_heartbeat',
     ),
 ]
 
@@ -565,30 +1012,38 @@ def try_one(mutation: Mutation) -> tuple[str, str]:
         file.write_text(original)
 
 
-def chosen(text: str | None) -> list[int]:
+def chosen(text: str | None, count: int) -> list[int]:
     if not text:
-        return list(range(1, len(MUTATIONS) + 1))
+        return list(range(1, count + 1))
     numbers = []
     for part in text.split(","):
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
-    return [number for number in numbers if 1 <= number <= len(MUTATIONS)]
+    return [number for number in numbers if 1 <= number <= count]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def selected(mutations: list[Mutation], says: str) -> list[int]:
+    """The numbers of the mutations that the command line asks for; none where it asks for a list of them, which is printed."""
+    parser = argparse.ArgumentParser(description=says.splitlines()[0])
     parser.add_argument("--only", help="which ones, by their numbers: 1,4-6")
     parser.add_argument("--sample", type=int, metavar="N", help="so many, drawn by a seed")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)), help="of the sample")
     parser.add_argument("--list", action="store_true", help="print the mutations and end")
     arguments = parser.parse_args()
-    numbers = chosen(arguments.only)
+    numbers = chosen(arguments.only, len(mutations))
     if arguments.sample:
         numbers = sorted(random.Random(arguments.seed).sample(numbers, min(arguments.sample, len(numbers))))
         print(f"mutations: --sample {arguments.sample} --seed {arguments.seed}")
     if arguments.list:
         for number in numbers:
-            print(f"{number:3} {MUTATIONS[number - 1].file}: {MUTATIONS[number - 1].what}")
+            print(f"{number:3} {mutations[number - 1].file}: {mutations[number - 1].what}")
+        return []
+    return numbers
+
+
+def main() -> int:
+    numbers = selected(MUTATIONS, __doc__)
+    if not numbers:
         return 0
     copy_tree()
     copy_dependencies()

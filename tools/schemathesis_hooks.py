@@ -80,6 +80,8 @@ accepted_refusals: collections.Counter[str] = collections.Counter()
 known_keys: dict[tuple[str, str, str], set[str]] = collections.defaultdict(set)
 # The filters for which a cursor was given out.
 cursors: dict[str, dict[str, str]] = {}
+# The path of the steps for which a cursor was given out.
+step_cursors: dict[str, str] = {}
 
 
 def call(method: str, path: str, body: dict | None = None) -> requests.Response:
@@ -119,7 +121,8 @@ def sent_header(response: Response, name: str) -> str:
 
 def present(response: Response) -> tuple[dict, str]:
     """The execution of a request as it is now, and its ETag. One request is made at a time: so it was then."""
-    execution_id = sent_path(response).rsplit("/", 1)[1]
+    path = sent_path(response).removesuffix("/cancel").removesuffix("/heartbeat").removesuffix("/steps")
+    execution_id = path.rsplit("/", 1)[1]
     answer = call("GET", f"/flows/executions/{execution_id}")
     answer.raise_for_status()
     return answer.json(), answer.headers["etag"]
@@ -128,6 +131,8 @@ def present(response: Response) -> tuple[dict, str]:
 def transition_not_allowed(operation: str, response: Response) -> bool:
     """400 INVALID_STATUS_TRANSITION: the table does not allow it from the status that the execution has."""
     record, _ = present(response)
+    if operation == "cancel_execution":
+        return record["status"] in TERMINAL
     requested, current = sent_body(response)["status"], record["status"]
     sources = {"running", "interrupted"} if operation == "update_execution_status" else SOURCES[requested]
     no_retry_left = requested == "retrying" and record["retry_count"] >= record["max_retries"]
@@ -156,6 +161,13 @@ def timeout_would_fall(_operation: str, response: Response) -> bool:
     return sent_body(response)["timeout_seconds"] < record["timeout_seconds"]
 
 
+def cancel_requested(_operation: str, response: Response) -> bool:
+    """400 CANCEL_REQUESTED: nobody may take the execution up again."""
+    record, _ = present(response)
+    taken_up = sent_body(response).get("status") in ("queued", "running", "retrying")
+    return record["cancel_requested_at"] is not None and taken_up
+
+
 def another_attempt(_operation: str, response: Response) -> bool:
     """409 ATTEMPT_SUPERSEDED: the request speaks for another attempt than the present one."""
     record, _ = present(response)
@@ -166,8 +178,9 @@ def another_version(_operation: str, response: Response) -> bool:
     """412: If-Match names other versions than the present one."""
     _, etag = present(response)
     tags = sent_header(response, "if-match")
-    # A weak tag never matches. The version in quotes is in no other tag.
-    return tags.strip() != "*" and not re.search(rf"(?<!W/){re.escape(etag)}", tags)
+    # A weak tag never matches. The version in quotes is in no other tag, but in those with a hash of steps after it.
+    version = etag.strip('"').split(".")[0]
+    return tags.strip() != "*" and not re.search(rf'(?<!W/)"{version}(\.[0-9a-f]{{16}})?"', tags)
 
 
 def key_of(operation: str, response: Response) -> tuple[str, str, str] | None:
@@ -206,16 +219,38 @@ def page_too_far(response: Response, problem: dict) -> bool:
     return problem["loc"] == ["query", "page"] and (page - 1) * size >= REACH
 
 
+def foreign_cursor_of_steps(response: Response, problem: dict) -> bool:
+    """A cursor that was not given out for the steps of this execution."""
+    cursor = sent_query(response).get("cursor")
+    return problem["loc"] == ["query", "cursor"] and step_cursors.get(cursor) != sent_path(response)
+
+
+def step_twice(response: Response, problem: dict) -> bool:
+    """One step twice in a request: the document cannot say that ids differ."""
+    ids = [step["step_id"] for step in sent_body(response)["steps"]]
+    place = problem["loc"]
+    return place[:2] == ["body", "steps"] and place[3:] == ["step_id"] and ids[place[2]] in ids[: place[2]]
+
+
 REFUSALS = {
-    (400, "INVALID_STATUS_TRANSITION"): (PATCHES, transition_not_allowed),
+    (400, "INVALID_STATUS_TRANSITION"): ((*PATCHES, "cancel_execution"), transition_not_allowed),
+    (400, "CANCEL_REQUESTED"): (("update_execution",), cancel_requested),
     (400, "EXECUTION_FINISHED"): (("update_execution",), finished),
     (400, "INVALID_RETRY_COUNT"): (("update_execution",), retry_count_out_of_bounds),
     (400, "INVALID_TIMEOUT"): (("update_execution",), timeout_would_fall),
-    (409, "ATTEMPT_SUPERSEDED"): (("update_execution",), another_attempt),
-    (412, "PRECONDITION_FAILED"): (PATCHES, another_version),
-    (422, "IDEMPOTENCY_KEY_REUSED"): ((*PATCHES, "execute_flow"), key_reused),
+    (409, "ATTEMPT_SUPERSEDED"): (("update_execution", "report_steps"), another_attempt),
+    (412, "PRECONDITION_FAILED"): ((*PATCHES, "cancel_execution"), another_version),
+    (422, "IDEMPOTENCY_KEY_REUSED"): (
+        (*PATCHES, "execute_flow", "cancel_execution", "report_steps"),
+        key_reused,
+    ),
 }
-LIST_PROBLEMS = (foreign_cursor, page_with_cursor, page_too_far)
+# By operation: validation errors of well-formed requests, of which the document cannot say that they are due.
+PROBLEMS = {
+    "list_executions": (foreign_cursor, page_with_cursor, page_too_far),
+    "list_steps": (foreign_cursor_of_steps,),
+    "report_steps": (step_twice,),
+}
 
 
 def due(operation: str, response: Response) -> str | None:
@@ -225,11 +260,11 @@ def due(operation: str, response: Response) -> str | None:
     operations, is_due = REFUSALS.get((response.status_code, code), ((), None))
     if operation in operations:
         return code if is_due(operation, response) else None
-    if operation == "list_executions" and response.status_code == 422 and code is None:
+    if operation in PROBLEMS and response.status_code == 422 and code is None:
         kinds = set()
         # Every problem must be one of these: another one beside them is a failure.
         for problem in answer["detail"]:
-            kind = next((check for check in LIST_PROBLEMS if check(response, problem)), None)
+            kind = next((check for check in PROBLEMS[operation] if check(response, problem)), None)
             if kind is None or problem["type"] != "value_error":
                 return None
             kinds.add(kind.__name__)
@@ -255,11 +290,29 @@ def filter_failure(_context: HookContext, failure: Failure, case: Case, response
     return kind is None
 
 
+# Mostly what has ended, for there a wait of any length is answered at once.
+WAITED_FOR = itertools.cycle(("completed", "failed", "cancelled", "timeout", "running"))
+
+
+def shorten_a_wait(case: Case) -> None:
+    """A wait that does not take as long as it may: for an execution that has ended, or of a second."""
+    state = next(WAITED_FOR)
+    if next(turns) % 2:
+        execution_id, _ = execution_in(state)
+        case.path_parameters["execution_id"] = execution_id
+        if state in TERMINAL:
+            return
+    case.query = {**(case.query or {}), "timeout": 1}
+
+
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict) -> None:
     operation = case.operation.definition.raw.get("operationId")
     positive = case.meta is not None and case.meta.generation.mode.is_positive
-    if operation not in PATCHES or case.method.upper() != "PATCH" or not positive:
+    if operation == "wait_execution" and case.method.upper() == "GET" and positive:
+        shorten_a_wait(case)
+    prepared = (*PATCHES, "cancel_execution", "record_heartbeat", "report_steps")
+    if operation not in prepared or case.method.upper() not in ("PATCH", "POST") or not positive:
         return
     # The coverage phase of schemathesis 4.32 takes any text for one of a format that it does not know.
     if "If-Match" in case.headers and not ENTITY_TAGS.fullmatch(str(case.headers["If-Match"])):
@@ -269,6 +322,8 @@ def before_call(_context: HookContext, case: Case, _kwargs: dict) -> None:
     requested = case.body.get("status") if isinstance(case.body, dict) else None
     if operation == "update_execution_status":
         state = "running"
+    elif operation in ("cancel_execution", "record_heartbeat", "report_steps"):
+        state = next(states)
     elif requested is None:
         state = next(states)
     else:
@@ -288,6 +343,10 @@ def after_call(_context: HookContext, case: Case, response: Response) -> None:
     key = key_of(operation, response)
     if key is not None and response.request.method in ("POST", "PATCH"):
         known_keys[key].add(canonical(response))
+    if operation == "list_steps" and response.request.method == "GET":
+        cursor = json.loads(response.content).get("next_cursor")
+        if cursor is not None:
+            step_cursors[cursor] = sent_path(response)
     if operation == "list_executions" and response.request.method == "GET":
         cursor = json.loads(response.content).get("next_cursor")
         if cursor is not None:

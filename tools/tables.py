@@ -4,6 +4,7 @@
     python3 tools/tables.py --check    fails where they are not what the figures say, or the figures lack a function
 
 From measured figures (benches/figures.json by tools/bench.sh --record, benches/growth.json by tools/growth.sh --record,
+benches/passes*.json by tools/passes.sh --record,
 benches/servers/figures.json by tools/servers.sh --record), the settings in template.yaml, and prices and assumptions in
 benches/prices.json.
 """
@@ -56,15 +57,28 @@ class Row:
     function: str
     operation: str | None
     round_trips: int
+    # For how many milliseconds the function waits besides, and the read units of its looks meanwhile.
+    waits_ms: int = 0
+    looks: float = 0
+    # The units of what benches/growth.json does not have yet: writes of the table, of its indexes, reads. The capacity tests
+    # hold them.
+    units: tuple[float, float, float] | None = None
 
 
 ROWS = [
     Row("execute flow", "execute_flow", "execute flow", 2),
-    Row("a change of status, either PATCH", "update_execution_status", "change of status", 1),
+    Row("a first `running`, or an end", "update_execution_status", "first running", 1),
+    Row("a heartbeat", "record_heartbeat", "heartbeat", 1),
+    Row("a request to cancel what runs", "cancel_execution", "request to cancel", 1),
+    Row("a report of a step", "report_steps", "report of a step", 2, units=(1, 0, 1)),
+    Row("list steps", "list_steps", "list steps", 2, units=(0, 0, 2)),
     Row("a change of fields alone", "update_execution", "change of fields alone", 1),
     Row("get execution", "get_execution", "get execution", 1),
     Row("list transitions", "list_transitions", "list transitions", 1),
+    Row("get heartbeat", "get_heartbeat", "list transitions", 1),
     Row("get caller", "get_caller", None, 0),
+    # In vain: a whole read before and after, and between them a look after 0.25, 0.75, 1.75 s and each second more.
+    Row("a wait of 25 s", "wait_execution", "get execution", 2, waits_ms=25_000, looks=1 + 26 * 0.5),
     Row("a page of {page}, by cursor", "list_executions", "list executions, by cursor", 2),
     Row("the first page of {page}, of 1,000 or more", "list_executions", "list executions, first page", 2),
 ]
@@ -115,7 +129,12 @@ def costs() -> str:
         size = memory(row.function)
         # Lambda bills whole milliseconds.
         billed = math.ceil(cost["cpu_ms"] / (size * assumed["cpus_per_mb"]) + row.round_trips * assumed["dynamodb_ms"])
-        table, index, reads = largest[row.operation]["units"] if row.operation else (0, 0, 0)
+        billed += row.waits_ms
+        if row.operation is None:
+            table, index, reads = 0, 0, 0
+        else:
+            table, index, reads = largest[row.operation]["units"] if row.operation in largest else row.units
+        reads += row.looks
         logged = cost["log_bytes"] + line
         parts = [
             price["http_api_request"] * MILLION,
@@ -126,6 +145,15 @@ def costs() -> str:
         says = row.says.format(page=growth["page"])
         figures = [f"{table + index:g}", f"{reads:g}", f"{billed} at {size} MB", f"{cost['log_bytes']:.0f} + {line}"]
         rows.append("| " + " | ".join([says, *figures, *map(dollars, parts), f"**{dollars(sum(parts))}**"]) + " |")
+    # A change that comes alone: one invocation, one event. No request of the API, and no line of its log.
+    cost, size = measured["publish_events"], memory("publish_events")
+    billed = math.ceil(cost["cpu_ms"] / (size * assumed["cpus_per_mb"]) + assumed["put_events_ms"])
+    lambda_cost = (price["lambda_request"] + billed / 1000 * size / 1024 * price["lambda_gb_second"]) * MILLION
+    logs = (cost["log_bytes"] / 1e9 * price["log_gb"] + assumed["traced_share"] * price["trace"]) * MILLION
+    told = price["event"] * MILLION
+    figures = ["0", "0", f"{billed} at {size} MB", f"{cost['log_bytes']:.0f}"]
+    parts = [told, lambda_cost, 0, logs]
+    rows.append("| " + " | ".join(["an event (the bus under API)", *figures, *map(dollars, parts), f"**{dollars(sum(parts))}**"]) + " |")
     return "\n".join(rows)
 
 
@@ -146,6 +174,30 @@ def growth(kind: str, unit: str) -> str:
             low, middle, high = operation["ms"]
             cells.append(f"{units}; {middle:.1f} ms ({low:.1f} to {high:.1f})")
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def passes() -> str:
+    """The table of supervision's passes, on each DynamoDB that was measured."""
+    rows = [
+        "| executions | DynamoDB | pass | read | changed | filed anew | seconds | requests | units |",
+        "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for path in sorted((ROOT / "benches").glob("passes*.json")):
+        figures = json.loads(path.read_text())
+        for kind in ("overdue", "alive"):
+            for number, each in enumerate(figures[kind], 1):
+                table, indexes, reads = each["units"]
+                cells = [
+                    f"{figures['executions']:,} {kind}",
+                    figures["dynamodb"],
+                    str(number),
+                    *(f"{each[count]:,}" for count in ("looked", "changed", "refiled")),
+                    f"{each['seconds']:.1f}",
+                    f"{each['requests']:,}",
+                    f"{table + indexes:,.0f}w + {reads:,.0f}r",
+                ]
+                rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
@@ -175,6 +227,7 @@ def main() -> int:
         "costs": costs(),
         "growth-tables": growth("tables", "executions"),
         "growth-records": growth("records", "KB"),
+        "passes": passes(),
         **compared,
     }
     stale, places = [], 0

@@ -147,8 +147,9 @@ async fn fill(api: &Api, executions: u32, bytes: usize) -> Vec<ExecutionId> {
 /// Measures every operation, in turns, on executions from the whole table. New executions have `bytes` of `variables`, so that
 /// a page of the newest shows records of that size.
 async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -> Result<Vec<Operation>> {
-    let [mut execute, mut status, mut fields, mut get, mut transitions, mut first, mut next] =
+    let [mut execute, mut status, mut fields, mut get, mut transitions, mut first, mut next, mut beat, mut cancel] =
         std::array::from_fn(|_| Samples::default());
+    let [mut begin, mut step, mut steps] = std::array::from_fn(|_| Samples::default());
     for sample in 0..samples {
         let id = ids.get(sample * ids.len() / samples).ok_or("too few executions")?;
         let record = format!("/flows/executions/{id}");
@@ -157,8 +158,17 @@ async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -
         execute.take(api, Method::POST, "/flows/execute", Some(new)).await?;
         fields.take(api, Method::PATCH, &record, Some(json!({ "tokens_used": 17_000 + sample }))).await?;
         status.take(api, Method::PATCH, &record, Some(json!({ "status": "running" }))).await?;
+        beat.take(api, Method::POST, &format!("/executions/{id}/heartbeat"), Some(json!({ "attempt": 1 }))).await?;
+        cancel.take(api, Method::POST, &format!("/executions/{id}/cancel"), Some(json!({ "reason": "late" }))).await?;
         get.take(api, Method::GET, &record, None).await?;
         transitions.take(api, Method::GET, &format!("/executions/{id}/transitions"), None).await?;
+        // The first report of an execution says on the head that there are steps.
+        let path = format!("/executions/{id}/steps");
+        let body =
+            |status: &str| json!({ "steps": [{ "step_id": "01-search", "tool_name": "search", "status": status }] });
+        begin.take(api, Method::POST, &path, Some(body("running"))).await?;
+        step.take(api, Method::POST, &path, Some(body("completed"))).await?;
+        steps.take(api, Method::GET, &path, None).await?;
         // Lists cost more, and each starts at the same place.
         if sample % 4 == 0 {
             let list = format!("/flows/executions?page_size={PAGE}");
@@ -169,10 +179,15 @@ async fn measure(api: &Api, ids: &[ExecutionId], samples: usize, bytes: usize) -
     }
     Ok(vec![
         execute.operation("execute flow"),
-        status.operation("change of status"),
+        status.operation("first running"),
+        beat.operation("heartbeat"),
+        cancel.operation("request to cancel"),
         fields.operation("change of fields alone"),
         get.operation("get execution"),
         transitions.operation("list transitions"),
+        begin.operation("first report of a step"),
+        step.operation("report of a step"),
+        steps.operation("list steps"),
         first.operation("list executions, first page"),
         next.operation("list executions, by cursor"),
     ])

@@ -64,14 +64,27 @@ pub struct Subject {
 const CANCEL: Work = Work::of("update_execution_status.cancelled");
 
 /// The functions, each with its typical work.
-const FUNCTIONS: [(&str, Work); 8] = [
+const FUNCTIONS: [(&str, Work); 17] = [
     (OURS, CANCEL),
     ("update_execution", Work::of("update_execution.completed")),
     ("execute_flow", Work::of("execute_flow.accepted")),
     // A record that has been changed, as most records that are read.
     ("get_execution", Work { then: &["update_execution.running"], ..Work::of("get_execution.found") }),
     ("list_transitions", Work::of("list_transitions.found")),
+    ("get_heartbeat", Work::of("get_heartbeat.found")),
+    ("record_heartbeat", Work::of("record_heartbeat.continue")),
+    // What has ended, so that it does not wait.
+    ("wait_execution", Work::of("wait_execution.ended")),
+    ("cancel_execution", Work::of("cancel_execution.requested")),
+    // Two steps at once.
+    ("report_steps", Work::of("report_steps.created")),
+    ("list_steps", Work::of("list_steps.page")),
+    // One execution that is watched and not due, as in nearly all passes.
+    ("enforce_deadlines", Work::of("enforce_deadlines.done")),
+    // A creation, a claim and an end: their events, in one request, and the metrics.
+    ("publish_events", Work::of("publish_events.done")),
     ("get_caller", Work::of("get_caller.found")),
+    ("console", Work::of("console.page")),
     // A page of ten.
     ("list_executions", Work { more: 9, ..Work::of("list_executions.page") }),
     ("authorizer", Work::of("authorizer.known_key")),

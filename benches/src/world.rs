@@ -1,9 +1,10 @@
-//! The environment of the functions: a table in the embedded DynamoDB, and the TLS and HTTP in front of it, which count
-//! connections and requests.
+//! The environment of the functions: a table in the embedded DynamoDB, an event bus that takes everything, and the TLS and HTTP
+//! in front of them, which count connections and requests.
 //!
 //! The embedded DynamoDB evaluates conditions and expressions, so that a function that writes something wrong is not answered
 //! with a success. The service's own handlers write the contents of the table.
 
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::serve::Listener;
 use local::database::DynamoDb;
@@ -27,8 +28,9 @@ use ratchet_model::clock::SystemClock;
 use ratchet_model::scope::Scopes;
 use ratchet_store::Store;
 use ratchet_store::item::api_key_item;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::cases::{Case, cases};
+use tests::eventbridge::took_all_but;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -141,10 +143,27 @@ struct Behind {
     counts: Arc<Counts>,
 }
 
+/// The operation of the event bus, as its requests name it.
+const PUT_EVENTS: &str = "AWSEvents.PutEvents";
+
+/// What an event bus answers: that it took all entries, or to a request without any that this is no request.
+fn put_events(body: &Bytes) -> (StatusCode, HeaderMap, Bytes) {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let (status, answer) = match request["Entries"].as_array() {
+        Some(entries) if !entries.is_empty() => (StatusCode::OK, took_all_but(&[], entries).1),
+        _ => (StatusCode::BAD_REQUEST, json!({ "__type": "ValidationException", "message": "at least one entry" })),
+    };
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"))];
+    (status, headers.into_iter().collect(), answer.to_string().into())
+}
+
 /// Passes a request on to the embedded DynamoDB, and its answer back.
 async fn pass_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     behind.counts.add(operation.to_owned());
+    if operation == PUT_EVENTS {
+        return put_events(&body);
+    }
     let mut request = behind.client.post(&behind.endpoint).body(body);
     for (name, value) in &headers {
         if *name != header::HOST && *name != header::CONTENT_LENGTH && *name != header::EXPECT {
@@ -189,7 +208,11 @@ impl World {
             cases: cases(),
             client: Client::from_conf(database.config().build()),
             _database: database,
-            services: Services { store, cursors: CursorKey::new(CURSOR_KEY.as_bytes()) },
+            services: Services {
+                store,
+                cursors: CursorKey::new(CURSOR_KEY.as_bytes()),
+                default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+            },
         })
     }
 

@@ -14,6 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use ratchet_http::response::Response;
 use ratchet_model::api_key::ApiKeyRecord;
 use ratchet_model::caller::Caller;
+use ratchet_model::change::RequestedTransition;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::{Execution, Priority, Transition, TriggerType};
@@ -28,8 +29,8 @@ use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 use ratchet_store::dedup::WriteToken;
 use ratchet_store::item::{
-    self, Inputs, Item, NewItems, api_key_item, has_inputs_apart, listed_api_key_item, new_execution_items, read_api_key,
-    read_api_key_origin, read_execution, read_state, read_transitions, transition_entry,
+    self, Inputs, Item, NewItems, api_key_item, has_inputs_apart, listed_api_key_item, new_execution_items,
+    read_api_key, read_api_key_origin, read_execution, read_state, read_transitions, transition_entry,
 };
 use ratchet_store::schema as a;
 use ratchet_store::table_keys as k;
@@ -208,6 +209,8 @@ fn new_execution(bytes: &mut Unstructured<'_>) -> Result<NewExecution> {
         scheduled_at: if bool::arbitrary(bytes)? { Some(time(bytes)?) } else { None },
         agent_id: name(bytes)?,
         parent_execution_id: if bool::arbitrary(bytes)? { Some(name(bytes)?) } else { None },
+        heartbeat_timeout_seconds: if bool::arbitrary(bytes)? { Some(bytes.int_in_range(15..=86_400)?) } else { None },
+        start_timeout_seconds: if bool::arbitrary(bytes)? { Some(bytes.int_in_range(1..=2_592_000)?) } else { None },
         idempotency_key: None,
     })
 }
@@ -300,7 +303,10 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<(Item, Option<Item>)> {
         let at = time(bytes)?;
         let token = token(&version.to_string(), at);
         caller.key_name = key_name(bytes)?;
-        log.insert(token.id().to_owned(), transition_entry(&token, to, at, &caller, reason.as_deref()));
+        log.insert(
+            token.id().to_owned(),
+            transition_entry(&token, RequestedTransition::report(to), at, &caller, reason.as_deref()),
+        );
         versions.insert(token.id().to_owned(), AttributeValue::N(version.to_string()));
         let (from, attempt) = written.last().map_or((Status::Pending, 0), |last| (last.to, last.attempt));
         let attempt = attempt + i64::from(to == Status::Running);

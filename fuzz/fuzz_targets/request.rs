@@ -4,7 +4,7 @@
 //! parted by 0xFF, which is in no UTF-8 text. The body takes the rest, so that it may be anything.
 #![no_main]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,13 +16,13 @@ use ratchet_model::clock::Timestamp;
 use ratchet_model::id::ExecutionId;
 use ratchet_model::idempotency::IdempotencyKey;
 use ratchet_model::json::{self as exact, JsonText};
-use ratchet_model::limits::{
-    MAX_COUNT_LIMIT, MAX_ERROR_MESSAGE, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RETRIES, MAX_TIMEOUT_SECONDS,
-};
+use ratchet_model::limits::{MAX_COUNT_LIMIT, MAX_ERROR_MESSAGE, MAX_GRACE_SECONDS, MAX_HEARTBEAT_TIMEOUT_SECONDS, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RETRIES, MAX_SHOWN_STEPS, MAX_START_TIMEOUT_SECONDS, MAX_STEPS, MAX_STEP_ID, MAX_TIMEOUT_SECONDS, MAX_WAIT_SECONDS, MIN_HEARTBEAT_TIMEOUT_SECONDS};
 use ratchet_model::list::{ListQuery, Start};
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::scope::Scope;
+use ratchet_model::step::{StepFields, StepReport, StepReports};
 use ratchet_model::wire_name::WireName;
+use ratchet_store::cancel::Cancel;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
@@ -110,6 +110,31 @@ fuzz_target!(init: fuzz::assert_all_operations(), |bytes: &[u8]| -> Corpus {
             (caller.organization_id.as_str(), caller.key_id.as_str(), caller.key_name, caller.expires_at),
             ("acme", "0123456789abcdef", None, None)
         ),
+        Some(Read::Heartbeat(id, attempt)) => {
+            check_id(&input.id, id);
+            assert!(attempt.is_none_or(|attempt| (0..=MAX_INTEGER).contains(&attempt)), "{attempt:?}");
+            let event = event_with(&json!({ "attempt": attempt }));
+            let Some(Read::Heartbeat(_, again)) = Operation::Heartbeat.check(event, true) else { panic!("{attempt:?}") };
+            assert_eq!(again, attempt);
+        }
+        Some(Read::Cancel(id, cancel)) => {
+            check_id(&input.id, id);
+            check_cancel(&cancel);
+        }
+        Some(Read::Wait(id, time, _)) => {
+            check_id(&input.id, id);
+            assert!((1..=MAX_WAIT_SECONDS.unsigned_abs()).contains(&time.as_secs()), "{time:?}");
+        }
+        Some(Read::Report(id, reports)) => {
+            check_id(&input.id, id);
+            check_reports(&reports);
+        }
+        Some(Read::Steps(id, query)) => {
+            check_id(&input.id, id);
+            assert!((1..=MAX_SHOWN_STEPS).contains(&query.page_size), "{query:?}");
+            // Only a cursor that was sealed opens.
+            assert!(query.after.is_none(), "{query:?}");
+        }
         Some(Read::Change(id, change, _)) => {
             check_id(&input.id, id);
             check_change(operation, &change);
@@ -168,6 +193,10 @@ fn check_new(new: &NewExecution) {
     assert!(names.into_iter().flatten().all(|name| (1..=MAX_NAME).contains(&name.chars().count())), "{new:?}");
     assert!((1..=MAX_TIMEOUT_SECONDS).contains(&new.timeout_seconds), "{new:?}");
     assert!((0..=MAX_RETRIES).contains(&new.max_retries), "{new:?}");
+    let heartbeat = MIN_HEARTBEAT_TIMEOUT_SECONDS..=MAX_HEARTBEAT_TIMEOUT_SECONDS;
+    assert!(new.heartbeat_timeout_seconds.is_none_or(|seconds| heartbeat.contains(&seconds)), "{new:?}");
+    let start = 1..=MAX_START_TIMEOUT_SECONDS;
+    assert!(new.start_timeout_seconds.is_none_or(|seconds| start.contains(&seconds)), "{new:?}");
     for object in [&new.trigger_data, &new.variables, &new.metadata] {
         exact_object(object);
     }
@@ -179,6 +208,8 @@ fn check_new(new: &NewExecution) {
         "trigger_type": new.trigger_type.as_str(),
         "priority": new.priority.as_str(),
         "timeout_seconds": new.timeout_seconds,
+        "heartbeat_timeout_seconds": new.heartbeat_timeout_seconds,
+        "start_timeout_seconds": new.start_timeout_seconds,
         "retry_config": { "max_retries": new.max_retries },
         "scheduled_at": new.scheduled_at.map(|time| time.to_string()),
         "agent_id": new.agent_id,
@@ -190,6 +221,77 @@ fn check_new(new: &NewExecution) {
     let Some(Read::New(again)) = Operation::Execute.check(event, true) else { panic!("refused: {body}") };
     let without_key = |new: &NewExecution| format!("{new:?}").split("idempotency_key").next().map(str::to_owned);
     assert_eq!(without_key(&again), without_key(new));
+}
+
+fn check_cancel(cancel: &Cancel) {
+    let grace = i64::try_from(cancel.grace.as_secs()).expect("an hour");
+    assert!((0..=MAX_GRACE_SECONDS).contains(&grace), "{grace}");
+    assert!(cancel.reason.chars().count() <= MAX_ERROR_MESSAGE);
+    if let Some(IfMatch::Versions(versions)) = &cancel.options.if_match {
+        assert!(versions.len() <= 50, "{versions:?}");
+    }
+    let event = event_with(&json!({ "reason": cancel.reason, "grace_seconds": grace }));
+    let Some(Read::Cancel(_, again)) = Operation::Cancel.check(event, true) else { panic!("refused: {cancel:?}") };
+    assert_eq!((again.reason, again.grace), (cancel.reason.clone(), cancel.grace));
+}
+
+/// What was read of steps is within bounds, each step is there once, and written again it reads as the same.
+fn check_reports(reports: &StepReports) {
+    assert!((1..=MAX_STEPS).contains(&reports.reports.len()), "{}", reports.reports.len());
+    assert!(reports.attempt.is_none_or(|attempt| (0..=MAX_INTEGER).contains(&attempt)), "{:?}", reports.attempt);
+    let ids: BTreeSet<&str> = reports.reports.iter().map(|report| report.step_id.as_str()).collect();
+    assert_eq!(ids.len(), reports.reports.len(), "one step twice");
+    let steps: Vec<String> = reports.reports.iter().map(written).collect();
+    let attempt = reports.attempt.map_or("null".to_owned(), |attempt| attempt.to_string());
+    let body = format!("{{\"attempt\":{attempt},\"steps\":[{}]}}", steps.join(","));
+    let event = event_of(&HashMap::new(), "", "0b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e", &body, false, "write");
+    let Some(Read::Report(_, again)) = Operation::Report.check(event, true) else { panic!("refused: {body}") };
+    assert_eq!((&again.reports, again.attempt), (&reports.reports, reports.attempt));
+}
+
+/// A report of a step as JSON.
+fn written(report: &StepReport) -> String {
+    let StepFields {
+        step_name,
+        step_type,
+        tool_name,
+        input_data,
+        output_data,
+        error_message,
+        started_at,
+        completed_at,
+        duration_ms,
+        retry_count,
+        metadata,
+    } = &report.fields;
+    assert!((1..=MAX_STEP_ID).contains(&report.step_id.as_str().chars().count()), "{report:?}");
+    let names = [step_name, step_type, tool_name].into_iter().flatten();
+    assert!(names.into_iter().all(|name| (1..=MAX_NAME).contains(&name.chars().count())), "{report:?}");
+    assert!(error_message.as_ref().is_none_or(|text| text.chars().count() <= MAX_ERROR_MESSAGE));
+    for count in [duration_ms, retry_count].into_iter().flatten() {
+        assert!((0..=MAX_INTEGER).contains(count), "{count}");
+    }
+    let objects = [("input_data", input_data), ("output_data", output_data), ("metadata", metadata)];
+    let objects = objects.into_iter().filter_map(|(name, object)| {
+        let object = object.as_ref()?;
+        exact_object(object);
+        Some(format!(",\"{name}\":{}", object.as_str()))
+    });
+    let objects: String = objects.collect();
+    let rest = json!({
+        "step_id": report.step_id.as_str(),
+        "status": report.status.map(|status| status.as_str()),
+        "step_name": step_name,
+        "step_type": step_type,
+        "tool_name": tool_name,
+        "error_message": error_message,
+        "started_at": started_at.map(|time| time.to_string()),
+        "completed_at": completed_at.map(|time| time.to_string()),
+        "duration_ms": duration_ms,
+        "retry_count": retry_count,
+    });
+    let rest = rest.to_string();
+    format!("{}{objects}}}", rest.strip_suffix('}').expect("an object"))
 }
 
 fn check_page(page: &ListQuery) {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use get_caller::CallerDetails;
@@ -24,9 +25,13 @@ use ratchet_http::response::Response;
 use ratchet_model::change::Change;
 use ratchet_model::clock::{Clock, Timestamp};
 use ratchet_model::id::ExecutionId;
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use ratchet_model::list::ListQuery;
 use ratchet_model::new_execution::NewExecution;
+use ratchet_model::step::StepReports;
 use ratchet_runtime::serve::adapt;
+use ratchet_store::cancel::Cancel;
+use ratchet_store::steps::StepQuery;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -68,6 +73,18 @@ pub enum Operation {
     Transitions,
     /// `GET /me`
     Caller,
+    /// `POST /executions/{execution_id}/heartbeat`
+    Heartbeat,
+    /// `GET /executions/{execution_id}/heartbeat`
+    Heard,
+    /// `POST /executions/{execution_id}/cancel`
+    Cancel,
+    /// `GET /flows/executions/{execution_id}/wait`
+    Wait,
+    /// `POST /executions/{execution_id}/steps`
+    Report,
+    /// `GET /executions/{execution_id}/steps`
+    Steps,
 }
 
 /// What an operation made of a request.
@@ -83,12 +100,35 @@ pub enum Read {
     Change(ExecutionId, Change, bool),
     /// The caller, to say who it is.
     Caller(CallerDetails),
+    /// A worker to hear, and the attempt that it speaks for.
+    Heartbeat(ExecutionId, Option<i64>),
+    /// An execution to cancel.
+    Cancel(ExecutionId, Cancel),
+    /// An execution to wait for, for how long, and whether the caller has its version 7 already.
+    Wait(ExecutionId, Duration, bool),
+    /// Steps to report.
+    Report(ExecutionId, StepReports),
+    /// A page of steps to list.
+    Steps(ExecutionId, StepQuery),
 }
 
 impl Operation {
     /// Every operation: [`assert_all_operations`].
-    pub const ALL: [Self; 7] =
-        [Self::Execute, Self::List, Self::Get, Self::Update, Self::UpdateStatus, Self::Transitions, Self::Caller];
+    pub const ALL: [Self; 13] = [
+        Self::Execute,
+        Self::List,
+        Self::Get,
+        Self::Update,
+        Self::UpdateStatus,
+        Self::Transitions,
+        Self::Caller,
+        Self::Heartbeat,
+        Self::Heard,
+        Self::Cancel,
+        Self::Wait,
+        Self::Report,
+        Self::Steps,
+    ];
 
     /// What its function's crate says of it.
     const fn declared(self) -> &'static operation::Operation {
@@ -100,6 +140,12 @@ impl Operation {
             Self::UpdateStatus => &update_execution_status::OPERATION,
             Self::Transitions => &list_transitions::OPERATION,
             Self::Caller => &get_caller::OPERATION,
+            Self::Heartbeat => &record_heartbeat::OPERATION,
+            Self::Heard => &get_heartbeat::OPERATION,
+            Self::Cancel => &cancel_execution::OPERATION,
+            Self::Wait => &wait_execution::OPERATION,
+            Self::Report => &report_steps::OPERATION,
+            Self::Steps => &list_steps::OPERATION,
         }
     }
 
@@ -114,6 +160,12 @@ impl Operation {
             Self::UpdateStatus => b'4',
             Self::Transitions => b'5',
             Self::Caller => b'6',
+            Self::Heartbeat => b'7',
+            Self::Cancel => b'8',
+            Self::Wait => b'9',
+            Self::Heard => b'h',
+            Self::Report => b'r',
+            Self::Steps => b's',
         }
     }
 
@@ -126,9 +178,9 @@ impl Operation {
     /// Reads a request as the operation's handler does, up to the call of the store.
     fn read(self, request: &Request) -> Result<Read, HttpError> {
         Ok(match self {
-            Self::Execute => Read::New(execute_flow::request::read(request)?),
+            Self::Execute => Read::New(execute_flow::request::read(request, DEFAULT_TIMEOUT_SECONDS)?),
             Self::List => Read::Page(list_executions::request::read(request, &CursorKey::new(SECRET))?),
-            Self::Get | Self::Transitions => {
+            Self::Get | Self::Transitions | Self::Heard => {
                 request.without_query().finish()?;
                 Read::Id(request.execution_id()?, request.none_match("\"7\""))
             }
@@ -139,6 +191,26 @@ impl Operation {
             Self::Caller => {
                 request.without_query().finish()?;
                 Read::Caller(request.caller.clone().into())
+            }
+            Self::Heartbeat => {
+                let attempt = record_heartbeat::request::read(request)?;
+                Read::Heartbeat(request.execution_id()?, attempt)
+            }
+            Self::Cancel => {
+                let cancel = cancel_execution::request::read(request)?;
+                Read::Cancel(request.execution_id()?, cancel)
+            }
+            Self::Wait => {
+                let time = wait_execution::request::read(request)?;
+                Read::Wait(request.execution_id()?, time, request.none_match("\"7\""))
+            }
+            Self::Report => {
+                let reports = report_steps::request::read(request)?;
+                Read::Report(request.execution_id()?, reports)
+            }
+            Self::Steps => {
+                let asked = list_steps::request::read(request, &CursorKey::new(SECRET))?;
+                Read::Steps(asked.execution_id, asked.query)
             }
             Self::UpdateStatus => {
                 let change = update_execution_status::request::read(request)?;

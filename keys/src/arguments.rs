@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ratchet_model::api_key::{ApiKey, KEY_PREFIX};
+use ratchet_model::clock::parse_duration;
 use ratchet_model::id::{KeyId, OrganizationId};
 use ratchet_model::key_name::{KeyName, KeyNameError};
 use ratchet_model::limits::MAX_KEY_NAME;
@@ -99,30 +100,10 @@ fn scopes(text: &str) -> Result<Scopes, String> {
     })
 }
 
-/// The longest duration: a hundred years, so that the end of every key is a date that can be written.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
-
-/// The seconds of a day.
-const DAY: u64 = 24 * 60 * 60;
-
 /// Reads a duration: a whole number and a unit.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time is a whole number and s, m, h or d, such as 90d, and at most 36500d".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => DAY,
-        _ => return Err(wrong()),
-    };
-    let digits = text.strip_suffix(unit).unwrap_or_default();
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let count: u64 = digits.parse().map_err(|_| wrong())?;
-    let duration = count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)?;
-    if duration > LONGEST { Err(wrong()) } else { Ok(duration) }
+    parse_duration(text)
+        .ok_or_else(|| "a time is a whole number and s, m, h or d, such as 90d, and at most 36500d".to_owned())
 }
 
 /// Reads how long a new key is valid.
@@ -213,6 +194,7 @@ mod tests {
 
     #[test]
     fn a_time_is_a_number_and_a_unit() {
+        const DAY: u64 = 24 * 60 * 60;
         for (text, seconds) in [("90d", 90 * DAY), ("24h", DAY), ("5m", 300), ("0s", 0), ("36500d", 36_500 * DAY)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }

@@ -20,9 +20,6 @@ use ratchet_store::trust_roots::TrustRoots;
 use crate::errors::{CliError, chain};
 use crate::target::Target;
 
-/// The environment variables that name an endpoint; the first that is set counts.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
-
 /// The trusted certificate authorities. Not Amazon's alone, as in the functions: an operator's machine may be behind a
 /// proxy that inspects TLS, with a root that the system trusts, and credentials may come from servers that are not
 /// Amazon's.
@@ -60,13 +57,43 @@ pub async fn connect(table: Option<String>) -> Result<(Store, Target), CliError>
     let table = table.filter(|table| !table.is_empty()).or_else(|| variable(TABLE_VARIABLE)).ok_or_else(|| {
         CliError::usage(format!("no table: give --table NAME, or set {TABLE_VARIABLE} to the stack's output TableName"))
     })?;
-    let endpoint = ENDPOINTS.into_iter().find_map(variable);
+    let Access { region, credentials, endpoint, use_fips, use_dual_stack } = access("DYNAMODB").await?;
+    let mut builder = config(region.clone(), credentials, endpoint.clone(), &ROOTS).timeout_config(timeouts());
+    builder.set_use_fips(use_fips).set_use_dual_stack(use_dual_stack);
+    let store = Store::new(builder, table.clone(), Arc::new(SystemClock));
+    Ok((store, Target { table, endpoint, region }))
+}
+
+/// Where a service of AWS is called, and in whose name.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The region.
+    pub region: String,
+    /// The credentials.
+    pub credentials: Credentials,
+    /// The URL of a custom endpoint, if one is set.
+    pub endpoint: Option<String>,
+    /// Whether the endpoints of FIPS are asked for.
+    pub use_fips: Option<bool>,
+    /// Whether the endpoints with IPv6 are asked for.
+    pub use_dual_stack: Option<bool>,
+}
+
+/// The access to a service, by its name in the environment variables of endpoints: as the AWS CLI finds it.
+///
+/// # Errors
+///
+/// What is missing or wrong in the environment, and what to do.
+pub async fn access(service: &str) -> Result<Access, CliError> {
+    // The first that is set counts.
+    let endpoints = [format!("AWS_ENDPOINT_URL_{service}"), "AWS_ENDPOINT_URL".to_owned()];
+    let endpoint = endpoints.iter().find_map(|name| variable(name));
     let settings = settings(endpoint.is_some()).await;
     let endpoint = endpoint.or_else(|| settings.endpoint_url().filter(|url| !url.is_empty()).map(str::to_owned));
     if let Some(endpoint) = endpoint.as_deref().filter(|endpoint| !is_endpoint(endpoint)) {
         return Err(CliError::new(format!(
             "the endpoint {endpoint} is no URL: set {} to one such as http://127.0.0.1:8000, or unset it",
-            ENDPOINTS.join(" or ")
+            endpoints.join(" or ")
         )));
     }
     let region = settings
@@ -74,10 +101,8 @@ pub async fn connect(table: Option<String>) -> Result<(Store, Target), CliError>
         .map(ToString::to_string)
         .ok_or_else(|| CliError::new("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one"))?;
     let credentials = credentials(&settings, endpoint.as_deref()).await?;
-    let mut builder = config(region.clone(), credentials, endpoint.clone(), &ROOTS).timeout_config(timeouts());
-    builder.set_use_fips(settings.use_fips()).set_use_dual_stack(settings.use_dual_stack());
-    let store = Store::new(builder, table.clone(), Arc::new(SystemClock));
-    Ok((store, Target { table, endpoint, region }))
+    let (use_fips, use_dual_stack) = (settings.use_fips(), settings.use_dual_stack());
+    Ok(Access { region, credentials, endpoint, use_fips, use_dual_stack })
 }
 
 /// The settings in the environment and the profiles. A custom endpoint needs no region: a missing one gets a default.

@@ -1,7 +1,6 @@
 //! The key tool as an operator runs it: the real process, with the table of a running service.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
@@ -11,59 +10,11 @@ use ratchet_model::scope::Scopes;
 use serde_json::{Value, json};
 use tests::Api;
 use tests::proxy::Fault;
+use tests::tool::{ENDPOINT, Output, run};
 use tokio::process::Command;
 
-/// The environment variable that names the DynamoDB endpoint.
-const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-
-/// The exit status of the tool and what it printed.
-#[derive(Debug)]
-struct Output {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Output {
-    /// The standard output of a successful run.
-    #[track_caller]
-    fn printed(&self) -> &str {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.out.trim_end()
-    }
-
-    /// The error message of a failed run: one line, with these parts in it. Standard output is empty.
-    #[track_caller]
-    fn refused(&self, code: i32, parts: &[&str]) -> &str {
-        assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
-        assert_eq!(self.err.lines().count(), 1, "{self:?}");
-        assert!(self.err.starts_with("error: "), "{self:?}");
-        for part in parts {
-            assert!(self.err.contains(part), "{part:?} is not in {self:?}");
-        }
-        self.err.trim_end()
-    }
-}
-
-/// The tool in an environment that has nothing of this machine's, set up for the table of `api`.
 fn command(api: &Api, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keys"));
-    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("HOME", "/nowhere").env("AWS_EC2_METADATA_DISABLED", "true");
-    command.env(ENDPOINT, &api.proxy.endpoint).env("RATCHET_TABLE", api.table());
-    // The same as the service's, for DynamoDB Local keeps the tables of every access key and region apart.
-    for (name, default) in
-        [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
-    {
-        command.env(name, std::env::var(name).unwrap_or_else(|_| default.to_owned()));
-    }
-    command
-}
-
-async fn run(mut command: Command) -> Output {
-    let output = command.spawn().expect("it starts").wait_with_output().await.expect("it ends");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    Output { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    tests::tool::command(env!("CARGO_BIN_EXE_keys"), api, arguments)
 }
 
 async fn keys(api: &Api, arguments: &[&str]) -> Output {

@@ -9,6 +9,7 @@ use ratchet_store::trust_roots::TrustRoots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::events::Changes;
 use crate::in_process::{InProcess, Unsigned};
 
 /// A DynamoDB that can be called.
@@ -86,6 +87,16 @@ impl DynamoDb {
         let http = client::http_client(Some(&endpoint), &TrustRoots::System);
         let config = config.allow_no_auth().auth_scheme_resolver(Unsigned);
         config.http_client(SharedHttpClient::new(InProcess::new(embedded.database.clone(), http)))
+    }
+
+    /// What changes in a table of an embedded DynamoDB from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not embedded, or the table has no stream.
+    pub fn changes(&self, table: &str) -> Result<Changes, String> {
+        let embedded = self.embedded.as_ref().ok_or("only the embedded DynamoDB's changes can be read")?;
+        Changes::of(embedded.database.clone(), table)
     }
 
     /// Stops an embedded DynamoDB and closes its file.

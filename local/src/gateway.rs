@@ -15,14 +15,14 @@ use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
 use ratchet_http::authorizer_event::AuthorizerEvent;
 use ratchet_http::gateway_event::GatewayEvent;
-use ratchet_http::operation::Operation;
 use ratchet_model::caller::Caller;
 use ratchet_model::clock::{Clock, SystemClock};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::console;
 use crate::cors::Cors;
-use crate::operations::{Endpoint, FunctionResponse, Services, find};
+use crate::operations::{FunctionResponse, Services, find};
 
 /// The largest request body of an HTTP API, in bytes.
 const MAX_REQUEST: usize = 10 * 1024 * 1024;
@@ -32,6 +32,15 @@ const MAX_RESPONSE: usize = 6 * 1024 * 1024;
 
 /// The functions' timeout in `template.yaml`.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The timeout of the function that waits, in `template.yaml`.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(28);
+
+/// The timeout of an operation's function.
+#[must_use]
+pub fn function_timeout(operation: &str) -> Duration {
+    if operation == wait_execution::OPERATION.name { WAIT_TIMEOUT } else { FUNCTION_TIMEOUT }
+}
 
 /// A local API Gateway in front of the functions.
 #[derive(Debug)]
@@ -64,6 +73,10 @@ impl Gateway {
 
     /// Answers a request by its route: with what the function says, or what API Gateway says in its place.
     async fn route(&self, parts: &Parts, body: Body) -> HttpResponse {
+        if let Some((route, parameters)) = console::find(parts.method.as_str(), parts.uri.path()) {
+            let event = event(route, parts, &parameters, None, &Bytes::new());
+            return run(console::call, event, FUNCTION_TIMEOUT).await;
+        }
         let Some((endpoint, parameters)) = find(parts.method.as_str(), parts.uri.path()) else {
             return message(StatusCode::NOT_FOUND, "Not Found");
         };
@@ -79,8 +92,9 @@ impl Gateway {
         let Ok(body) = axum::body::to_bytes(body, MAX_REQUEST).await else {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
-        let event = event(endpoint.operation, parts, &parameters, &context, &body);
-        self.invoke(endpoint, &event).await
+        let event = event(&endpoint.operation.to_string(), parts, &parameters, Some(&context), &body);
+        let timeout = function_timeout(endpoint.operation.name);
+        run(|event| (endpoint.invoke)(&self.services, event), event, timeout).await
     }
 
     /// The authorizer's answer for a key: a context, `None` where the key may not pass, or an error where there is no
@@ -95,32 +109,33 @@ impl Gateway {
         let answer = authorizer::authorize(&self.services.store, event).await.map_err(|_| ())?;
         Ok(answer.is_authorized.then_some(answer.context))
     }
+}
 
-    /// Runs a function with an event. Event and answer are JSON text, so that what Lambda would not transfer is not
-    /// transferred here either.
-    async fn invoke(&self, endpoint: &Endpoint, event: &str) -> HttpResponse {
-        let failed = || message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
-        let function = async {
-            let event = serde_json::from_str::<GatewayEvent>(event)?;
-            (endpoint.invoke)(&self.services, event).await
-        };
-        let function = AssertUnwindSafe(function).catch_unwind();
-        // A function that panics and one that runs out of time look the same from outside.
-        let Ok(Ok(Ok(response))) = tokio::time::timeout(FUNCTION_TIMEOUT, function).await else { return failed() };
-        if response.len() > MAX_RESPONSE {
-            tracing::error!(bytes = response.len(), "the answer is larger than Lambda allows");
-            return failed();
-        }
-        serde_json::from_str(&response).ok().and_then(http_response).unwrap_or_else(failed)
+/// Runs a function with an event. Event and answer are JSON text, so that what Lambda would not transfer is not
+/// transferred here either.
+async fn run<F, Fut>(function: F, event: String, timeout: Duration) -> HttpResponse
+where
+    F: FnOnce(GatewayEvent) -> Fut,
+    Fut: Future<Output = serde_json::Result<String>>,
+{
+    let failed = || message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+    let function = async { function(serde_json::from_str::<GatewayEvent>(&event)?).await };
+    let function = AssertUnwindSafe(function).catch_unwind();
+    // A function that panics and one that runs out of time look the same from outside.
+    let Ok(Ok(Ok(response))) = tokio::time::timeout(timeout, function).await else { return failed() };
+    if response.len() > MAX_RESPONSE {
+        tracing::error!(bytes = response.len(), "the answer is larger than Lambda allows");
+        return failed();
     }
+    serde_json::from_str(&response).ok().and_then(http_response).unwrap_or_else(failed)
 }
 
 /// The event, with every field that API Gateway sets.
 fn event(
-    operation: &Operation,
+    route: &str,
     parts: &Parts,
     parameters: &[(&str, &str)],
-    context: &HashMap<String, String>,
+    context: Option<&HashMap<String, String>>,
     body: &Bytes,
 ) -> String {
     let headers = joined(&parts.headers);
@@ -144,7 +159,7 @@ fn event(
     let optional = |present: bool, value: serde_json::Value| if present { value } else { serde_json::Value::Null };
     let mut event = json!({
         "version": "2.0",
-        "routeKey": operation.to_string(),
+        "routeKey": route,
         "rawPath": parts.uri.path(),
         "rawQueryString": query,
         "headers": headers,
@@ -164,7 +179,7 @@ fn event(
                 "userAgent": headers.get("user-agent"),
             },
             "requestId": Uuid::new_v4().simple().to_string(),
-            "routeKey": operation.to_string(),
+            "routeKey": route,
             "stage": "$default",
             "time": now.to_string(),
             "timeEpoch": now.millis(),
@@ -174,6 +189,9 @@ fn event(
     });
     if let Some(fields) = event.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
+    }
+    if let (None, Some(fields)) = (context, event["requestContext"].as_object_mut()) {
+        fields.remove("authorizer");
     }
     event.to_string()
 }

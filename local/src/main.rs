@@ -9,11 +9,15 @@ use local::cors::AllowedOrigin;
 use local::keys::LocalKey;
 use local::operations::OPERATIONS;
 use local::server::{Data, Options, Server};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ratchet_runtime::logging::targets;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// What is encoded in the key of a link: all but what no browser and no terminal takes for something else.
+const FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// Ratchet on this machine: the functions behind a local API Gateway, DynamoDB embedded.
 ///
@@ -33,6 +37,9 @@ struct Arguments {
     /// Let pages of this origin, such as `http://localhost:5173`, call from a browser, '*' pages of any; may be repeated
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     cors_origins: Vec<AllowedOrigin>,
+    /// Print each event of an execution as a line of JSON: its creation, and what becomes of it
+    #[arg(long)]
+    events: bool,
     /// Print the OpenAPI document and end
     #[arg(long)]
     print_openapi: bool,
@@ -75,8 +82,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         (None, None) => Data::Memory,
     };
     let (keys, cors_origins) = (arguments.keys, arguments.cors_origins);
-    let options =
-        Options { port: arguments.port, data: data.clone(), keys: keys.clone(), cors_origins: cors_origins.clone() };
+    let options = Options {
+        port: arguments.port,
+        data: data.clone(),
+        keys: keys.clone(),
+        cors_origins: cors_origins.clone(),
+        events: arguments.events,
+    };
     let server = Server::start(options).await?;
     greet(&server, &data, &keys, &cors_origins).map_err(|error| error.to_string())?;
     server.serve(stop()).await?;
@@ -106,6 +118,11 @@ fn greet(server: &Server, data: &Data, keys: &[LocalKey], cors_origins: &[Allowe
              '{{\"flow_id\":\"demo\",\"trigger_type\":\"manual\"}}'",
             key.key
         )?;
+    }
+    if let Some(key) = keys.first() {
+        // In the fragment, which a browser sends to nobody; the page takes it out of the address.
+        let key = utf8_percent_encode(&key.key, FRAGMENT);
+        writeln!(out, "Web console: {url}/console#key={key}")?;
     }
     // An embedded DynamoDB accepts any credentials; another one may need its own.
     let credentials = match data {
@@ -149,7 +166,8 @@ async fn stop() {
 /// One readable line per request, on standard error.
 fn log() {
     let functions = OPERATIONS.iter().map(|endpoint| endpoint.operation.name);
-    let filter = targets(functions.chain([authorizer::NAME, "local"]), LevelFilter::INFO);
+    let others = [authorizer::NAME, console::NAME, enforce_deadlines::NAME, publish_events::NAME, "local"];
+    let filter = targets(functions.chain(others), LevelFilter::INFO);
     let lines =
         tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr).with_filter(filter);
     tracing_subscriber::registry().with(lines).init();

@@ -22,6 +22,8 @@ pub struct Services {
     pub store: Store,
     /// Signs cursors.
     pub cursors: CursorKey,
+    /// The `timeout_seconds` of an execution whose caller names none.
+    pub default_timeout_seconds: i64,
 }
 
 impl Services {
@@ -35,6 +37,12 @@ impl Services {
     #[must_use]
     pub const fn cursors(&self) -> &CursorKey {
         &self.cursors
+    }
+
+    /// The `timeout_seconds` of an execution whose caller names none.
+    #[must_use]
+    pub const fn default_timeout_seconds(&self) -> i64 {
+        self.default_timeout_seconds
     }
 
     /// The time, by which the store goes, too.
@@ -88,7 +96,7 @@ impl Endpoint {
 }
 
 /// Calls a function as Lambda's runtime does.
-async fn invoke<S, E>(mut function: S, event: GatewayEvent) -> serde_json::Result<String>
+pub(crate) async fn invoke<S, E>(mut function: S, event: GatewayEvent) -> serde_json::Result<String>
 where
     S: Service<LambdaEvent<GatewayEvent>, Response: Serialize, Error = E>,
     E: Into<std::convert::Infallible>,
@@ -119,13 +127,19 @@ macro_rules! operations {
 }
 
 operations! {
-    execute_flow(store),
+    execute_flow(store, default_timeout_seconds),
     list_executions(store, cursors),
     get_execution(store),
     update_execution(store),
     update_execution_status(store),
     list_transitions(store),
+    record_heartbeat(store),
+    get_heartbeat(store),
+    cancel_execution(store),
+    report_steps(store),
+    list_steps(store, cursors),
     get_caller(clock),
+    wait_execution(store),
 }
 
 /// Finds the operation of a request, and the parameters in its path, not decoded.

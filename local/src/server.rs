@@ -7,6 +7,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use publish_events::Publisher;
+use publish_events::bus::PAUSES;
 use ratchet_http::cursor::CursorKey;
 use ratchet_model::clock::SystemClock;
 use ratchet_runtime::settings;
@@ -17,9 +19,11 @@ use tokio::net::TcpListener;
 use crate::cors::{AllowedOrigin, Cors};
 use crate::database::DynamoDb;
 use crate::docs;
+use crate::events::{self, Changes, Printer};
 use crate::gateway::Gateway;
 use crate::keys::{LocalKey, callers};
 use crate::operations::Services;
+use crate::supervision;
 
 /// The table's name where the environment has none.
 const TABLE: &str = "ratchet";
@@ -35,6 +39,8 @@ pub struct Options {
     pub keys: Vec<LocalKey>,
     /// Whose pages may call from a browser; none for nobody's.
     pub cors_origins: Vec<AllowedOrigin>,
+    /// Whether each event of an execution is printed.
+    pub events: bool,
 }
 
 /// Where the executions are.
@@ -56,6 +62,10 @@ pub struct Server {
     gateway: Arc<Gateway>,
     database: DynamoDb,
     table: String,
+    /// Where it looks for overdue executions.
+    supervised: Option<Store>,
+    /// What it prints events of.
+    changes: Option<Changes>,
 }
 
 impl Server {
@@ -83,12 +93,21 @@ impl Server {
         let created = store.create_table_if_missing().await;
         created.map_err(|why| format!("no table can be created in the DynamoDB at {}: {why}", database.endpoint))?;
         let table = store.table().to_owned();
-        let services = Services { store, cursors: cursor_key()? };
+        let changes = if options.events {
+            // Only then: its records are kept for as long as the database is.
+            store.enable_stream().await.map_err(|why| format!("the table's stream cannot be switched on: {why}"))?;
+            Some(database.changes(&table).map_err(|why| format!("--events: {why}"))?)
+        } else {
+            None
+        };
+        let default_timeout_seconds = settings::default_timeout_seconds().map_err(|error| error.to_string())?;
+        let supervised = Some(store.clone());
+        let services = Services { store, cursors: cursor_key()?, default_timeout_seconds };
         let gateway = Gateway::new(services, callers(&options.keys), Cors::new(options.cors_origins));
-        Ok(Self { listener, address, gateway, database, table })
+        Ok(Self { listener, address, gateway, database, table, supervised, changes })
     }
 
-    /// A server of existing services, on a free port.
+    /// A server of existing services, on a free port. It supervises nothing: whoever has the services may.
     ///
     /// # Errors
     ///
@@ -98,7 +117,7 @@ impl Server {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let table = services.store.table().to_owned();
         let gateway = Gateway::new(services, callers(keys), Cors::default());
-        Ok(Self { listener, address, gateway, database, table })
+        Ok(Self { listener, address, gateway, database, table, supervised: None, changes: None })
     }
 
     /// Where it listens.
@@ -125,6 +144,15 @@ impl Server {
     ///
     /// Why it cannot serve.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
+        let supervision = self.supervised.map(|store| tokio::spawn(supervision::run(store)));
+        let table = self.table;
+        let events = self.changes.map(|changes| {
+            tokio::spawn(async move {
+                let printer = Printer::new(std::io::stdout());
+                let publisher = Publisher { bus: Some(&printer), clock: &SystemClock, table: &table, pauses: &PAUSES };
+                events::run(changes, publisher).await;
+            })
+        });
         let gateway = self.gateway;
         let router = Router::new().fallback(move |request: Request<Body>| {
             let gateway = gateway.clone();
@@ -136,6 +164,12 @@ impl Server {
             }
         });
         axum::serve(self.listener, router).with_graceful_shutdown(stop).await.map_err(|error| error.to_string())?;
+        if let Some(supervision) = supervision {
+            supervision.abort();
+        }
+        if let Some(events) = events {
+            events.abort();
+        }
         self.database.stop().await;
         Ok(())
     }

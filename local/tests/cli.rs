@@ -86,6 +86,14 @@ async fn it_prints_its_address_a_key_and_a_command_line_to_try() {
          '{{\"flow_id\":\"demo\",\"trigger_type\":\"manual\"}}'"
     );
     assert_eq!(*line, expected);
+    // The page is there; the key in the fragment goes to nobody.
+    assert!(
+        server.greeting.contains(&format!("Web console: {url}/console#key=local-dev-key")),
+        "{:?}",
+        server.greeting
+    );
+    let page = reqwest::get(format!("{url}/console")).await.unwrap();
+    assert!(page.status().is_success() && page.headers().contains_key("content-security-policy"));
     let tool = server.greeting.iter().find(|line| line.starts_with("For the key tool: ")).expect("a line for keys");
     let endpoint =
         tool.split(' ').find_map(|word| word.strip_prefix("AWS_ENDPOINT_URL_DYNAMODB=")).expect("an endpoint");
@@ -139,6 +147,13 @@ async fn keys_of_the_command_line_have_their_organizations_and_scopes() {
         call(reqwest::Method::POST, &execute, "local-dev-key", &body).await.1,
         json!({ "message": "Forbidden" })
     );
+}
+
+#[test]
+fn a_key_is_encoded_in_the_link_to_the_console() {
+    let Running { greeting, .. } = &Running::start(&["--port", "0", "--api-key", "a+b&#%/e=acme"]);
+    let line = greeting.iter().find(|line| line.starts_with("Web console: ")).expect("the link");
+    assert!(line.ends_with("/console#key=a%2Bb%26%23%25%2Fe"), "{line}");
 }
 
 #[test]

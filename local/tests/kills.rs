@@ -1,12 +1,17 @@
 //! The service is killed again and again while it works. Its clients repeat each request without an answer, with its
 //! `Idempotency-Key`. At the end every write has been applied once and none twice.
 //!
+//! The service supervises as it does always, with a pass at each start: so passes are killed, too, before, between and after
+//! their writes. What is due is ended once, for its reason and never early; what is heard is left alone (`kills/supervised.rs`).
+//!
 //! `RATCHET_KILLS` sets how often it is killed (100), `RATCHET_SEED` the pauses. Which requests the kills meet depends on the
 //! machine.
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod service;
+#[path = "kills/supervised.rs"]
+mod supervised;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,6 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use local::database::DynamoDb;
+use ratchet_store::schema::Index;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -39,6 +46,7 @@ fn start(port: u16, file: &Path) -> Service {
 /// How many requests of the clients had which outcome.
 #[derive(Default)]
 struct Met {
+    answered: AtomicUsize,
     cut: AtomicUsize,
     unavailable: AtomicUsize,
     replayed: AtomicUsize,
@@ -55,15 +63,23 @@ struct Client {
 impl Client {
     /// Sends a request until it is answered. A refusal ends the test: each request is allowed when it is sent.
     async fn until_answered(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let (status, answer) = self.answer(method.clone(), path, body).await;
+        assert_eq!(status, 200, "{method} {path} {body:?}: {answer}");
+        answer
+    }
+
+    /// Sends a request until it is answered. Returns HTTP's status, and the body with the `ETag`.
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let key = uuid::Uuid::new_v4().to_string();
         loop {
             let mut request =
                 self.http.request(method.clone(), format!("{}/api/v1{path}", self.url)).header("x-api-key", KEY);
             if let Some(body) = body {
-                request = request
-                    .header("content-type", "application/json")
-                    .header("idempotency-key", &key)
-                    .body(body.to_string());
+                request = request.header("content-type", "application/json").body(body.to_string());
+                // A heartbeat is repeated as it is.
+                if !path.ends_with("/heartbeat") {
+                    request = request.header("idempotency-key", &key);
+                }
             }
             let Ok(response) = request.send().await else {
                 self.met.cut.fetch_add(1, Ordering::Relaxed);
@@ -77,21 +93,18 @@ impl Client {
                 self.met.cut.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            match status {
-                200 => {
-                    if replayed {
-                        self.met.replayed.fetch_add(1, Ordering::Relaxed);
-                    }
-                    let mut answer: Value = serde_json::from_str(&text).expect("JSON");
-                    answer["etag"] = json!(etag);
-                    return answer;
-                }
-                503 => {
-                    self.met.unavailable.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-                _ => panic!("{method} {path} {body:?}: {status} {text}"),
+            self.met.answered.fetch_add(1, Ordering::Relaxed);
+            if status == 503 {
+                self.met.unavailable.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                continue;
             }
+            if replayed {
+                self.met.replayed.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut answer: Value = serde_json::from_str(&text).expect("JSON");
+            answer["etag"] = json!(etag);
+            return (status, answer);
         }
     }
 
@@ -141,7 +154,27 @@ impl Client {
     }
 }
 
+/// Waits until so many requests more are answered: on a busy machine the service needs longer to do anything at all.
+async fn at_work(answered: &AtomicUsize, requests: u64) {
+    let until = answered.load(Ordering::Relaxed) + usize::try_from(requests).expect("a few");
+    for _ in 0..2_000 {
+        if answered.load(Ordering::Relaxed) >= until {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// How many entries the index by deadline has in a file that no service uses.
+async fn watched(file: &Path) -> usize {
+    let database = DynamoDb::embedded(Some(file)).await.expect("the database");
+    let client = aws_sdk_dynamodb::Client::from_conf(database.config().build());
+    let scan = client.scan().table_name("ratchet").index_name(Index::ByDeadline.name()).send().await;
+    scan.expect("an answer").items.unwrap_or_default().len()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, and what it must have met")]
 async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     let kills = setting("RATCHET_KILLS").unwrap_or(100);
     let seed = setting("RATCHET_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
@@ -169,15 +202,37 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
             runs
         });
     }
-    let mut dice = Dice(seed);
+    let mut overdue = JoinSet::new();
+    for first in 0..supervised::WAITING {
+        overdue.spawn(client.clone().overdue_ones(first, Arc::clone(&over)));
+    }
+    overdue.spawn(client.clone().floods(Arc::clone(&over)));
+    let (mut heard, mut silent) = (JoinSet::new(), JoinSet::new());
+    let (own, until) = (client.clone(), Arc::clone(&over));
+    heard.spawn(async move { own.heard(&until).await });
+    let (own, until) = (client.clone(), Arc::clone(&over));
+    silent.spawn(async move { own.silent(&until).await });
+    let (mut dice, mut killed) = (Dice(seed), Vec::new());
     for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(dice.below(150))).await;
+        let (pause, answers) = (Duration::from_millis(dice.below(150)), dice.below(8));
+        tokio::time::sleep(pause).await;
+        at_work(&met.answered, answers).await;
         service.kill();
+        killed.push(supervised::now());
         let again = file.clone();
         service = tokio::task::spawn_blocking(move || start(port, &again)).await.unwrap();
         // A worker that has failed ends the test now, not at its end.
         if let Some(ended) = workers.try_join_next() {
             panic!("a worker ended: {ended:?}");
+        }
+        if let Some(ended) = overdue.try_join_next() {
+            panic!("an overdue execution: {ended:?}");
+        }
+        if let Some(Err(failed)) = heard.try_join_next() {
+            panic!("a worker that is heard: {failed:?}");
+        }
+        if let Some(Err(failed)) = silent.try_join_next() {
+            panic!("a worker that is silent: {failed:?}");
         }
     }
     over.store(true, Ordering::Relaxed);
@@ -185,6 +240,13 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     while let Some(worker) = workers.join_next().await {
         runs += worker.expect("a worker that has not failed");
     }
+
+    let mut ended = Vec::new();
+    while let Some(ones) = overdue.join_next().await {
+        ended.extend(ones.expect("executions that end when they are due"));
+    }
+    heard.join_next().await.expect("one worker").expect("a worker that is left alone");
+    let silent = silent.join_next().await.expect("one worker").expect("workers that are interrupted and heard again");
 
     // Each accepted execution is listed once, with a number of its own.
     let mut listed = 0;
@@ -212,7 +274,19 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
          answered as repeats",
         runs * 7
     );
+    let by_service = ended.iter().filter(|ended| ended.at.is_some()).count();
+    let cut_passes = supervised::cut_passes(&ended, &killed);
+    println!(
+        "{} overdue executions, {by_service} ended by the service and {} by their workers just in time; {silent} silent \
+         ones interrupted and heard again; {cut_passes} passes cut off between their writes",
+        ended.len(),
+        ended.len() - by_service
+    );
     assert!(cut > 0, "no kill met a request");
+    assert!(by_service > 0, "no pass ended anything");
+    // A pass that ends a hundred executions takes longer than the service lives.
+    assert!(kills < 100 || cut_passes > 0, "no kill met a pass");
     drop(service);
+    assert_eq!(watched(&file).await, 0, "executions that have ended and are in the index by deadline");
     std::fs::remove_dir_all(&folder).unwrap();
 }

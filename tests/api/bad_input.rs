@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::coverage::{OPTIONAL_BODY, WITHOUT_KEY};
 use tests::{Answer, Api, Call, text};
 
 /// The operations that take a body.
@@ -19,13 +20,16 @@ enum Operation {
     Execute,
     Update,
     UpdateStatus,
+    Heartbeat,
+    Cancel,
+    Steps,
 }
 
-use Operation::{Execute, Update, UpdateStatus};
+use Operation::{Cancel, Execute, Heartbeat, Steps, Update, UpdateStatus};
 
-const OPERATIONS: [Operation; 3] = [Execute, Update, UpdateStatus];
+const OPERATIONS: [Operation; 6] = [Execute, Update, UpdateStatus, Heartbeat, Cancel, Steps];
 
-/// The fields that take any object, each with its name in the record.
+/// The fields that take any object, each with its name in the record. Those of steps: `steps/exact.rs`.
 const OBJECTS: [(Operation, &str, &str); 8] = [
     (Execute, "trigger_data", "trigger_data"),
     (Execute, "variables", "variables"),
@@ -44,15 +48,29 @@ impl Operation {
             Execute => "execute_flow",
             Update => "update_execution",
             UpdateStatus => "update_execution_status",
+            Heartbeat => "record_heartbeat",
+            Cancel => "cancel_execution",
+            Steps => "report_steps",
         }
+    }
+
+    /// Whether it takes an Idempotency-Key.
+    fn takes_key(self) -> bool {
+        !WITHOUT_KEY.contains(&self.id())
+    }
+
+    /// Whether a request without a body is refused.
+    fn needs_body(self) -> bool {
+        !OPTIONAL_BODY.contains(&self.id())
     }
 
     /// A body that is accepted, with additional `members` (as JSON text, may be empty).
     fn body(self, members: &str) -> String {
         let required = match self {
             Execute => r#""flow_id":"demo","trigger_type":"test""#,
-            Update => "",
+            Update | Heartbeat | Cancel => "",
             UpdateStatus => r#""status":"failed""#,
+            Steps => r#""steps":[{"step_id":"s"}]"#,
         };
         let comma = if required.is_empty() || members.is_empty() { "" } else { "," };
         format!("{{{required}{comma}{members}}}")
@@ -132,6 +150,9 @@ fn call(api: &Api, operation: Operation, id: &str) -> Call {
         Execute => api.request(Method::POST, "/flows/execute"),
         Update => api.request(Method::PATCH, &format!("/flows/executions/{id}")),
         UpdateStatus => api.request(Method::PATCH, &format!("/executions/{id}")),
+        Heartbeat => api.request(Method::POST, &format!("/executions/{id}/heartbeat")),
+        Cancel => api.request(Method::POST, &format!("/executions/{id}/cancel")),
+        Steps => api.request(Method::POST, &format!("/executions/{id}/steps")),
     }
 }
 

@@ -6,17 +6,23 @@ mod schemas;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lambda_http::{Context, LambdaEvent};
 use local::cors;
-use local::gateway::FUNCTION_TIMEOUT;
+use local::events::{BATCH_SIZE, Printer};
+use local::gateway::{FUNCTION_TIMEOUT, function_timeout};
 use local::operations::OPERATIONS;
+use publish_events::Publisher;
+use publish_events::bus::PAUSES;
 use ratchet_model::api_key::ApiKey;
-use ratchet_runtime::settings::CURSOR_KEY;
+use ratchet_model::event::SOURCE;
+use ratchet_model::limits::MAX_WAIT_SECONDS;
+use ratchet_runtime::settings::{CURSOR_KEY, DEFAULT_TIMEOUT, EVENT_BUS};
 use ratchet_store::client::OPERATION_TIMEOUT;
 use ratchet_store::schema as attributes;
 use ratchet_store::schema::Index;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use tests::coverage::WITHOUT_STORE;
+use tests::coverage::{WITHOUT_STORE, least_query};
 use tests::template::{self, Function, Kind, pascal_case, resources, scalar, template};
 use tests::{Api, text};
 
@@ -112,10 +118,51 @@ fn every_place_gives_an_operation_the_same_route() {
 }
 
 #[test]
+fn the_console_alone_needs_no_key() {
+    let functions = template::functions(&template()).into_iter();
+    let public: BTreeMap<String, Function> =
+        functions.filter(|(_, function)| matches!(function.kind, Kind::Public { .. })).collect();
+    assert_eq!(public.keys().collect::<Vec<_>>(), [console::NAME], "who else may be called by anybody?");
+    let Function { kind, properties, .. } = &public[console::NAME];
+    assert_eq!(*kind, Kind::Public { routes: console::ROUTES.map(str::to_owned).into() }, "in its crate");
+    for event in properties["Events"].as_mapping().expect("events").values() {
+        assert_eq!(scalar(&event["Properties"]["ApiId"]), "Api");
+    }
+    // What anybody may call has a limit of its own, below that of those who have a key.
+    let api = &template()["Resources"]["Api"]["Properties"];
+    for route in console::ROUTES {
+        let settings = &api["RouteSettings"][route];
+        assert!(settings["ThrottlingRateLimit"].as_u64().is_some_and(|limit| limit <= 100), "{route}");
+        assert!(settings["ThrottlingBurstLimit"].as_u64().is_some_and(|limit| limit <= 200), "{route}");
+    }
+    // Two versions side by side would mix their files.
+    assert_eq!(properties["DeploymentPreference"]["Enabled"].as_bool(), Some(false));
+}
+
+#[test]
 fn a_stream_function_reads_the_changes_of_the_table() {
     for (name, function) in template::functions(&template()) {
         if function.kind == Kind::Stream {
-            assert_eq!(scalar(&function.event()["Properties"]["Stream"]), TABLE_STREAM, "{name}");
+            let mapping = &function.event()["Properties"];
+            assert_eq!(scalar(&mapping["Stream"]), TABLE_STREAM, "{name}");
+            // What is written while the mapping is made is read, too.
+            assert_eq!(scalar(&mapping["StartingPosition"]), "TRIM_HORIZON", "{name}");
+            // Without these one bad record, or one outage, would take a day of others with it.
+            assert_eq!(texts(&mapping["FunctionResponseTypes"]), ["ReportBatchItemFailures"], "{name}");
+            assert_eq!(mapping["BisectBatchOnFunctionError"].as_bool(), Some(true), "{name}");
+            assert_eq!(mapping["BatchSize"].as_u64(), Some(BATCH_SIZE as u64), "in template.yaml and in local");
+            // The stream forgets after 24 hours: what is left then must have gone to the queue.
+            let age = mapping["MaximumRecordAgeInSeconds"].as_u64().expect("an age");
+            assert!((3_600..=79_200).contains(&age), "{name}");
+            assert_eq!(scalar(&mapping["DestinationConfig"]["OnFailure"]["Destination"]), "UntoldEventsQueue.Arn");
+            let filters = one_or_more(&mapping["FilterCriteria"]["Filters"]);
+            let [filter] = &filters[..] else { panic!("{name}: not one filter") };
+            let filter: Value = serde_json::from_str(&scalar(&filter["Pattern"])).expect("JSON");
+            let expected = json!({
+                "eventName": ["INSERT", "MODIFY"],
+                "dynamodb": { "Keys": { attributes::SK: { "S": [attributes::HEAD_SK] } } },
+            });
+            assert_eq!(filter, expected, "{name}");
         }
     }
 }
@@ -148,9 +195,10 @@ fn the_table_of_the_template_is_the_table_of_the_store() {
         .iter()
         .map(|attribute| (scalar(&attribute["AttributeName"]), scalar(&attribute["AttributeType"])))
         .collect();
-    let expected = [attributes::PK, attributes::SK, attributes::ORDER].into_iter();
-    let expected = expected.chain(Index::ALL.iter().map(|index| index.partition_key()));
-    assert_eq!(defined, expected.map(|name| (name.to_owned(), "S".to_owned())).collect());
+    let texts = [attributes::PK, attributes::SK, attributes::ORDER].into_iter();
+    let texts = texts.chain(Index::ALL.iter().map(|index| index.partition_key())).map(|name| (name, "S"));
+    let expected = texts.chain([(attributes::BOUND, "N")]);
+    assert_eq!(defined, expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect());
 
     let indexes = list(&table["GlobalSecondaryIndexes"]);
     let names: BTreeSet<String> = indexes.iter().map(|index| scalar(&index["IndexName"])).collect();
@@ -159,10 +207,12 @@ fn the_table_of_the_template_is_the_table_of_the_store() {
     for index in Index::ALL {
         let declared = indexes.iter().find(|declared| scalar(&declared["IndexName"]) == index.name());
         let declared = declared.expect("an index of that name");
-        assert_eq!(keys(declared), schema(index.partition_key(), attributes::ORDER), "{index:?}");
+        assert_eq!(keys(declared), schema(index.partition_key(), index.sort_key()), "{index:?}");
         let projection = &declared["Projection"];
-        assert_eq!(scalar(&projection["ProjectionType"]), "INCLUDE", "{index:?}");
-        let projected: BTreeSet<String> = list(&projection["NonKeyAttributes"]).iter().map(scalar).collect();
+        let kind = if index.projected().is_empty() { "KEYS_ONLY" } else { "INCLUDE" };
+        assert_eq!(scalar(&projection["ProjectionType"]), kind, "{index:?}");
+        let projected = projection["NonKeyAttributes"].as_sequence().cloned().unwrap_or_default();
+        let projected: BTreeSet<String> = projected.iter().map(scalar).collect();
         assert_eq!(projected, index.projected().iter().map(|name| (*name).to_owned()).collect(), "{index:?}");
     }
     assert_eq!(scalar(&table["TimeToLiveSpecification"]["AttributeName"]), attributes::TTL);
@@ -207,17 +257,32 @@ fn every_function_has_the_time_and_the_settings_that_it_needs() {
         if matches!(function.kind, Kind::Http { .. }) {
             // Execute flow sends two requests one after the other. API Gateway waits 30 s for the whole invocation.
             assert!(timeout > 2 * OPERATION_TIMEOUT, "{name}");
-            assert_eq!(timeout, FUNCTION_TIMEOUT, "{name}: in template.yaml and in local/src/gateway.rs");
-            assert!(timeout + authorizer < Duration::from_secs(30), "{name}");
+            assert_eq!(timeout, function_timeout(&name), "{name}: in template.yaml and in local/src/gateway.rs");
+            // Its 30 s are for each of the two. Together they are shorter all the same, but for the one that waits.
+            assert!(timeout < Duration::from_secs(30), "{name}");
+            assert!(timeout != FUNCTION_TIMEOUT || timeout + authorizer < Duration::from_secs(30), "{name}");
+            assert_eq!(timeout != FUNCTION_TIMEOUT, name == "wait_execution", "{name}");
         }
         let has_cursor_key = !function.properties["Environment"]["Variables"][CURSOR_KEY].is_null();
-        assert_eq!(has_cursor_key, name == "list_executions", "{name}");
+        assert_eq!(has_cursor_key, ["list_executions", "list_steps"].contains(&name.as_str()), "{name}");
+        let has_default = !function.properties["Environment"]["Variables"][DEFAULT_TIMEOUT].is_null();
+        assert_eq!(has_default, name == "execute_flow", "{name}");
+        let has_bus = !function.properties["Environment"]["Variables"][EVENT_BUS].is_null();
+        assert_eq!(has_bus, name == "publish_events", "{name}");
     }
 }
 
 /// The elements of a list, or a single value as a list.
 fn one_or_more(value: &Yaml) -> Vec<Yaml> {
-    value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
+    value.as_sequence().map_or_else(|| vec![value.clone()], |values| values.iter().map(where_it_is).collect())
+}
+
+/// A value of a list, which a condition may leave out (`!If [CONDITION, VALUE, !Ref AWS::NoValue]`), where it does not.
+fn where_it_is(value: &Yaml) -> Yaml {
+    match value.as_sequence().map(Vec::as_slice) {
+        Some([_, value, nothing]) if nothing.as_str() == Some("AWS::NoValue") => value.clone(),
+        _ => value.clone(),
+    }
 }
 
 fn texts(value: &Yaml) -> Vec<String> {
@@ -241,6 +306,7 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
     let statements = policies.iter().flat_map(|policy| one_or_more(&policy["PolicyDocument"]["Statement"]));
     let mut operations = BTreeSet::new();
     let mut on_stream = BTreeSet::new();
+    let mut beside = BTreeSet::new();
     for statement in statements {
         assert_eq!(scalar(&statement["Effect"]), "Allow", "{function}");
         let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
@@ -251,6 +317,19 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
         // The names of streams are no secret, and IAM has no resource for listing them.
         if *kind == Kind::Stream && (resources == [TABLE_STREAM] || actions == ["dynamodb:ListStreams"]) {
             on_stream.extend(actions);
+            continue;
+        }
+        // What is told goes to the one bus, by no other name than the service's, and what is not to the one queue.
+        if function == "publish_events" && actions == ["events:PutEvents"] {
+            let bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}";
+            assert_eq!(resources, [bus], "{function}");
+            assert_eq!(scalar(&statement["Condition"]["StringEquals"]["events:source"]), SOURCE, "{function}");
+            beside.insert("PutEvents");
+            continue;
+        }
+        if function == "publish_events" && actions == ["sqs:SendMessage"] {
+            assert_eq!(resources, ["UntoldEventsQueue.Arn"], "{function}");
+            beside.insert("SendMessage");
             continue;
         }
         for action in actions {
@@ -268,6 +347,8 @@ fn allowed(template: &Yaml, function: &str) -> BTreeSet<String> {
         assert_eq!(scalar(&condition["Null"]["dynamodb:LeadingKeys"]), "false", "{function}");
     }
     let needed = if *kind == Kind::Stream { &READ_STREAM[..] } else { &[] };
+    let told: &[&str] = if function == "publish_events" { &["PutEvents", "SendMessage"] } else { &[] };
+    assert_eq!(beside.into_iter().collect::<Vec<_>>(), told, "{function}");
     assert_eq!(on_stream, needed.iter().map(|action| (*action).to_owned()).collect(), "{function}: the table's stream");
     operations
 }
@@ -361,6 +442,57 @@ fn every_function_has_its_log_its_alias_and_its_alarm() {
     assert_eq!(scalar(&permission["FunctionName"]), format!("{id}.Alias"), "the alias that API Gateway may invoke");
 }
 
+/// The routes whose latency is not watched: a wait takes long on purpose, and an alarm takes ten metrics, so that those have no
+/// place in it on which no worker and no list depends.
+const NOT_WATCHED: [&str; 3] = ["wait_execution", "get_caller", "get_heartbeat"];
+
+#[test]
+fn the_latency_of_the_routes_is_watched() {
+    let template = template();
+    let metrics = one_or_more(&template["Resources"]["LatencyAlarm"]["Properties"]["Metrics"]);
+    let stats: Vec<&Yaml> = metrics.iter().filter(|metric| !metric["MetricStat"].is_null()).collect();
+    assert!(stats.len() <= 10 && stats.len() + 1 == metrics.len(), "one expression over ten metrics at most");
+    let mut watched = BTreeSet::new();
+    for stat in stats {
+        assert_eq!(stat["ReturnData"].as_bool(), Some(false));
+        let stat = &stat["MetricStat"];
+        assert_eq!((scalar(&stat["Stat"]), stat["Period"].as_u64()), ("p99".to_owned(), Some(60)));
+        let dimensions: BTreeMap<String, String> = one_or_more(&stat["Metric"]["Dimensions"])
+            .iter()
+            .map(|dimension| (scalar(&dimension["Name"]), scalar(&dimension["Value"])))
+            .collect();
+        assert_eq!((&*dimensions["ApiId"], &*dimensions["Stage"], dimensions.len()), ("Api", "$default", 4));
+        watched.insert(format!("{} {}", dimensions["Method"], dimensions["Resource"]));
+    }
+    let routes = routes().into_iter().filter(|(name, _)| !NOT_WATCHED.contains(&name.as_str()));
+    assert_eq!(watched, routes.map(|(_, route)| route).collect());
+}
+
+/// Each waiter holds a function for as long as it waits: how many come is bounded before it begins.
+#[test]
+fn the_route_that_waits_has_a_limit_of_its_own_and_can_be_left_out() {
+    let template = template();
+    let function = &template["Resources"]["WaitExecutionFunction"];
+    assert_eq!(scalar(&function["Condition"]), "Waits");
+    assert_eq!(function["Properties"]["MemorySize"].as_u64(), Some(128));
+    let route = routes()["wait_execution"].clone();
+    let api = &template["Resources"]["Api"]["Properties"];
+    // !If [Waits, this, nothing]
+    let [condition, settings, otherwise] = &one_or_more(&api["RouteSettings"][route.as_str()])[..] else {
+        panic!("no !If for {route}")
+    };
+    assert_eq!((scalar(condition), scalar(otherwise)), ("Waits".to_owned(), "AWS::NoValue".to_owned()));
+    for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+        assert_eq!(scalar(&settings[limit]), "WaitRateLimit");
+    }
+    let parameter = &template["Parameters"]["WaitRateLimit"];
+    let (rate, longest) = (parameter["Default"].as_i64().expect("a number"), MAX_WAIT_SECONDS);
+    assert!(rate * longest + rate < 250, "a quarter of an account's concurrency, by default");
+    // Those of waiters are by design: an alarm about them would say nothing.
+    let filter = scalar(&template["Resources"]["ThrottledRequestsFilter"]["Properties"]["FilterPattern"]);
+    assert!(filter.contains(&format!("($.route != \"{route}\")")), "{filter}");
+}
+
 #[test]
 fn every_alarm_is_sent_and_says_where_to_read_on() {
     let template = template();
@@ -396,7 +528,9 @@ fn metrics(widget: &Value) -> Vec<Vec<String>> {
 #[test]
 fn every_function_is_in_every_graph_of_the_functions() {
     let template = template();
-    let body = scalar(&template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]);
+    // !Sub [text, what it has besides]
+    let body = &one_or_more(&template["Resources"]["Dashboard"]["Properties"]["DashboardBody"])[0];
+    let body = scalar(body);
     let dashboard: Value = serde_json::from_str(&body).expect("JSON");
     let mut compared = BTreeSet::new();
     for widget in dashboard["widgets"].as_array().expect("widgets") {
@@ -431,9 +565,15 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     for (operation, (_, documented)) in openapi_operations(&document) {
         let id = text(&api.execute(&large).await["id"]);
         api.patch(&format!("/flows/executions/{id}"), &json!({ "status": "running" })).await.assert_status(200);
+        // With steps, which some requests read besides, and of which the first one says so on the head.
+        let step = json!({ "steps": [{ "step_id": "01" }] });
+        if operation != "report_steps" {
+            api.post(&format!("/executions/{id}/steps"), &step).await.assert_status(200);
+        }
         let _ = api.watch.requests();
         let body = request_schema(&document, &documented).map(|schema| minimal(&document, schema));
-        call(&api, &operation, &id, "", body.map(|body| body.to_string())).await.assert_status(200);
+        let body = body.map(|body| body.to_string());
+        call(&api, &operation, &id, least_query(&operation), body).await.assert_status(200);
         let sent: BTreeSet<String> = api.watch.requests().into_iter().collect();
         assert_eq!(allowed(&template, &operation), sent, "{operation}");
         assert_eq!(WITHOUT_STORE.contains(&&*operation), sent.is_empty(), "{operation} and WITHOUT_STORE");
@@ -444,6 +584,35 @@ async fn every_function_may_do_what_it_does_and_nothing_else() {
     let authorizer = authorizer(&functions);
     assert_eq!(allowed(&template, &authorizer), api.watch.requests().into_iter().collect(), "{authorizer}");
     tried.insert(authorizer);
+    let _ = api.watch.requests();
+    reqwest::get(format!("{}/console", api.url)).await.expect("an answer").error_for_status().expect("the page");
+    assert_eq!(allowed(&template, console::NAME), api.watch.requests().into_iter().collect(), "the console");
+    tried.insert(console::NAME.to_owned());
     // A function of another kind is invoked here, too: no other test compares its role with its requests.
+    let overdue = api.execution_in("running").await;
+    api.clock.advance(Duration::from_secs(600));
+    let _ = api.watch.requests();
+    let report = enforce_deadlines::pass(&api.proxied, Duration::from_secs(30)).await;
+    assert!(report.ended.contains_key("timeout"), "{report:?}");
+    assert_eq!(
+        allowed(&template, "enforce_deadlines"),
+        api.watch.requests().into_iter().collect(),
+        "enforce_deadlines"
+    );
+    assert_eq!(api.record(&overdue).await["status"], "timeout");
+    tried.insert("enforce_deadlines".to_owned());
+    let told = std::fs::read_to_string(root().join("events/publish_events.done.json")).expect("an event");
+    let told = LambdaEvent::new(serde_json::from_str(&told).expect("JSON"), Context::default());
+    let _ = api.watch.requests();
+    let printer = Printer::new(Vec::new());
+    let publisher = Publisher { bus: Some(&printer), clock: api.store.clock(), table: api.table(), pauses: &PAUSES };
+    let answer = publisher.handle(told, std::io::sink()).await.unwrap_or_else(|never| match never {});
+    assert_eq!(answer.failures, []);
+    assert_eq!(
+        allowed(&template, publish_events::NAME),
+        api.watch.requests().into_iter().collect(),
+        "it reads no table"
+    );
+    tried.insert(publish_events::NAME.to_owned());
     assert_eq!(tried, functions.into_keys().collect(), "the functions that were tried");
 }

@@ -4,9 +4,14 @@
 //! The events fit together. The id of an execution that is created with an Idempotency-Key follows from the key, so that
 //! `execute_flow.accepted` creates the very execution that the other events name: no event has to be changed to be used.
 
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use std::collections::{BTreeMap, BTreeSet};
 
-use local::operations::{Endpoint, OPERATIONS, Services};
+use lambda_http::{Context, LambdaEvent};
+use local::events::Printer;
+use local::operations::{Endpoint, FunctionResponse, OPERATIONS, Services};
+use publish_events::Publisher;
+use publish_events::bus::PAUSES;
 use ratchet_model::api_key::{ApiKey, ApiKeyRecord};
 use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
@@ -44,9 +49,33 @@ async fn run(api: &Api, name: &str, event: &str) -> (u16, Value) {
         let status = if answer.is_authorized { 200 } else { 403 };
         return (status, serde_json::to_value(answer).expect("JSON"));
     }
+    if function == enforce_deadlines::NAME {
+        let event = LambdaEvent::new(serde_json::from_str(event).expect("JSON"), Context::default());
+        let report = enforce_deadlines::handle(&api.store, event, std::io::sink()).await.expect("a whole pass");
+        return (200, serde_json::to_value(report).expect("JSON"));
+    }
+    if function == publish_events::NAME {
+        let event = LambdaEvent::new(serde_json::from_str(event).expect("JSON"), Context::default());
+        let printer = Printer::new(Vec::new());
+        let clock = api.store.clock();
+        let publisher = Publisher { bus: Some(&printer), clock, table: api.table(), pauses: &PAUSES };
+        let answer = publisher.handle(event, std::io::sink()).await.unwrap_or_else(|never| match never {});
+        return (200, serde_json::to_value(answer).expect("JSON"));
+    }
+    if function == console::NAME {
+        let event = serde_json::from_str(event).expect("an event");
+        let answer = local::console::call(event).await.expect("an answer");
+        let answer: FunctionResponse = serde_json::from_str(&answer).expect("JSON");
+        // Its answers are files. What is said of them is in their headers.
+        return (answer.status_code, json!(answer.headers));
+    }
     let endpoint =
         Endpoint::named(function).unwrap_or_else(|| panic!("events/{name}.json: no way to hand it to its function"));
-    let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
+    let services = Services {
+        store: api.store.clone(),
+        cursors: api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     let answer = endpoint.call(&services, event).await.expect("an event");
     let body = answer.body.map_or(Value::Null, |body| serde_json::from_str(&body).expect("JSON"));
     (answer.status_code, body)
@@ -119,7 +148,7 @@ fn every_function_has_an_event_that_succeeds_and_one_that_is_refused() {
             cases().iter().filter(|case| function_of(&case.event) == function).map(|case| case.status).collect();
         assert!(statuses.iter().any(|status| *status < 300), "events/ has no success of {function}");
         // A schedule and a stream have no caller that could be refused.
-        let has_caller = matches!(declared[&function].kind, Kind::Http { .. } | Kind::Authorizer);
+        let has_caller = matches!(declared[&function].kind, Kind::Http { .. } | Kind::Public { .. } | Kind::Authorizer);
         assert!(!has_caller || statuses.iter().any(|status| *status >= 400), "events/ has no refusal of {function}");
     }
 }
@@ -131,7 +160,7 @@ fn every_event_is_one_that_api_gateway_could_send() {
         let function = function_of(&name);
         let kind = functions.get(function).map(|function| &function.kind);
         let kind = kind.unwrap_or_else(|| panic!("events/{name}.json is for no function"));
-        if !matches!(kind, Kind::Http { .. } | Kind::Authorizer) {
+        if !matches!(kind, Kind::Http { .. } | Kind::Public { .. } | Kind::Authorizer) {
             // tests/api/template.rs checks those of schedules and streams.
             continue;
         }
@@ -145,6 +174,9 @@ fn every_event_is_one_that_api_gateway_could_send() {
             let arn = text(&event["routeArn"]);
             let suffix = format!("/$default/{}{}", text(&context["http"]["method"]), text(&event["rawPath"]));
             assert!(arn.starts_with("arn:aws:execute-api:") && arn.ends_with(&suffix), "{name}: {arn}");
+        } else if let Kind::Public { routes } = kind {
+            assert!(routes.contains(&route_key), "{name}: {route_key} is no route of {function}");
+            assert!(context["authorizer"].is_null() && event["body"].is_null(), "{name}");
         } else {
             let route = Endpoint::named(function).unwrap_or_else(|| panic!("{function} has no route")).operation;
             assert_eq!(route_key, route.to_string(), "{name}");
@@ -159,9 +191,10 @@ fn every_event_is_one_that_api_gateway_could_send() {
 
         // Members that repeat each other agree.
         let (method, pattern) = route_key.split_once(' ').expect("a method and a path");
-        let id = event["pathParameters"]["execution_id"].as_str().unwrap_or_default();
-        assert_eq!(event["rawPath"], pattern.replace("{execution_id}", id), "{name}");
-        assert!(pattern.starts_with(tests::BASE), "{name}");
+        let parameter = |name: &str| event["pathParameters"][name].as_str().unwrap_or_default();
+        let path = pattern.replace("{execution_id}", parameter("execution_id")).replace("{file+}", parameter("file"));
+        assert_eq!(event["rawPath"], path, "{name}");
+        assert_eq!(pattern.starts_with(tests::BASE), !matches!(kind, Kind::Public { .. }), "{name}");
         assert_eq!(context["routeKey"], event["routeKey"], "{name}");
         assert_eq!(context["http"]["path"], event["rawPath"], "{name}");
         assert_eq!(context["http"]["method"], method, "{name}");

@@ -12,6 +12,7 @@ use local::operations::OPERATIONS;
 use reqwest::Method;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tests::coverage::least_query;
 use tests::seeded::Random;
 use tests::{Answer, Api, KEY, below_base};
 use tokio::task::JoinSet;
@@ -70,7 +71,7 @@ const VALUES: [&str; 46] = [
 ];
 
 /// The names that a body of some operation may have, and some that none may.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 37] = [
     "flow_id",
     "trigger_type",
     "trigger_data",
@@ -94,6 +95,12 @@ const NAMES: [&str; 31] = [
     "cost_estimate",
     "performance_metrics",
     "error_info",
+    "steps",
+    "step_id",
+    "tool_name",
+    "input_data",
+    "output_data",
+    "attempt",
     "organization_id",
     "id",
     "__proto__",
@@ -204,6 +211,9 @@ impl Hostile {
             path.push('?');
             let queries: Vec<&str> = (0..=below(dice, 3)).map(|_| QUERIES[below(dice, QUERIES.len())]).collect();
             path.push_str(&queries.join("&"));
+        } else {
+            // A wait would take as long as it may.
+            path.push_str(least_query(operation.name));
         }
         let headers = (0..below(dice, 4))
             .map(|_| {

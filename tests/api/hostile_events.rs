@@ -3,6 +3,7 @@
 //!
 //! `RATCHET_HOSTILE_EVENTS` says how many are generated (200,000), `RATCHET_SEED` which ones.
 
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lambda_http::RequestExt;
@@ -395,7 +396,11 @@ fn others() -> Vec<Row> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hostile_event_gets_the_answer_of_the_table() {
     let api = Api::start().await;
-    let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
+    let services = Services {
+        store: api.store.clone(),
+        cursors: api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     let bystander = api.execution_in("running").await;
     let usual = with("as API Gateway sends it", &[], "200");
     let rows = [vec![usual], urls(), headers(), bodies(), paths_and_queries(), contexts(), others()];

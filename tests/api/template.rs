@@ -62,6 +62,16 @@ Events:
     Properties: { Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST }
 ";
 
+const PUBLIC: &str = "
+Events:
+  Page:
+    Type: HttpApi
+    Properties: { ApiId: !Ref Api, Method: GET, Path: /page, Auth: { Authorizer: NONE } }
+  Files:
+    Type: HttpApi
+    Properties: { ApiId: !Ref Api, Method: GET, Path: '/page/{file+}', Auth: { Authorizer: NONE } }
+";
+
 fn kind_with(properties: &str, authorizer: &str) -> Result<Kind, String> {
     kind(&with(properties, authorizer), "WorkFunction", false)
 }
@@ -77,6 +87,8 @@ fn an_event_says_what_invokes_a_function() {
     assert_eq!(kind_with(RATE, OTHER), Ok(Kind::Schedule));
     assert_eq!(kind_with(SCHEDULER, OTHER), Ok(Kind::Schedule));
     assert_eq!(kind_with(CHANGES, OTHER), Ok(Kind::Stream));
+    let routes = ["GET /page", "GET /page/{file+}"].map(str::to_owned).into();
+    assert_eq!(kind_with(PUBLIC, OTHER), Ok(Kind::Public { routes }));
 }
 
 #[test]
@@ -113,9 +125,16 @@ fn what_the_checks_would_not_see_is_refused() {
     let two = format!("{RATE}  Changes:\n    Type: DynamoDB\n    Properties: {{ Stream: !GetAtt Table.StreamArn }}\n");
     let queue = "Events: { Work: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn } } }";
     let everything = "Events: { Route: { Type: HttpApi, Properties: { ApiId: !Ref Api } } }";
-    for (properties, authorizer) in
-        [(&*two, OTHER), (queue, OTHER), (everything, OTHER), (ROUTE, "!Ref WorkFunction.Alias")]
-    {
+    // One route that needs no key beside one that does.
+    let half = PUBLIC.replacen(", Auth: { Authorizer: NONE }", "", 1);
+    for (properties, authorizer) in [
+        (&*two, OTHER),
+        (queue, OTHER),
+        (everything, OTHER),
+        (&*half, OTHER),
+        (ROUTE, "!Ref WorkFunction.Alias"),
+        (PUBLIC, "!Ref WorkFunction.Alias"),
+    ] {
         assert!(kind_with(properties, authorizer).is_err(), "{properties}");
     }
 }

@@ -56,7 +56,19 @@ fn bodies(route: &Operation) -> Vec<&'static str> {
         "update_execution_status" => {
             vec![r#"{"status":"cancelled"}"#, r#"{"status":"completed"}"#, r#"{"status":"running"}"#, "{}", ""]
         }
-        "get_execution" | "list_transitions" => vec![""],
+        "record_heartbeat" => vec!["", "{}", r#"{"attempt":1}"#, r#"{"attempt":7}"#, r#"{"attempt":"1"}"#, "["],
+        "cancel_execution" => {
+            vec!["", "{}", r#"{"reason":"mine","grace_seconds":0}"#, r#"{"grace_seconds":3601}"#, "["]
+        }
+        "report_steps" => vec![
+            r#"{"steps":[{"step_id":"s"}]}"#,
+            r#"{"attempt":1,"steps":[{"step_id":"s","status":"completed"},{"step_id":"t"}]}"#,
+            r#"{"attempt":7,"steps":[{"step_id":"s"}]}"#,
+            r#"{"steps":[]}"#,
+            "[",
+            "",
+        ],
+        "get_execution" | "list_transitions" | "wait_execution" | "list_steps" | "get_heartbeat" => vec![""],
         // Without bodies that it accepts, a new operation would refuse for another reason than the organization.
         other => panic!("{other} has no bodies in tests/api/tenants.rs"),
     }

@@ -45,7 +45,11 @@ async fn it_works_from_running_and_interrupted_only() {
             assert!(detail.contains(&format!("from {from} to {target}")), "{detail}");
             // Where the table allows it, the message names the operation that can.
             let open = ["pending", "queued", "retrying"].contains(&from);
-            assert_eq!(detail.contains("PATCH /api/v1/flows/executions/{execution_id}"), open, "{detail}");
+            let other = match target {
+                "cancelled" => "POST /api/v1/executions/{execution_id}/cancel",
+                _ => "PATCH /api/v1/flows/executions/{execution_id}",
+            };
+            assert_eq!(detail.contains(other), open, "{detail}");
             assert_eq!(api.record(&id).await["status"], from);
         }
     }

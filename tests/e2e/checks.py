@@ -4,6 +4,8 @@ A check raises AssertionError if the service does not behave as it must. test_ch
 least privilege runs those of a function with one permission taken away, and expects that they fail.
 """
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -71,6 +73,7 @@ def refused(answer: Answer, status: int, code: str) -> str:
     body = answer.json()
     statuses = {
         "INVALID_STATUS_TRANSITION": {"current_status", "requested_status"},
+        "CANCEL_REQUESTED": {"current_status", "requested_status"},
         "EXECUTION_FINISHED": {"current_status"},
     }.get(code, set())
     assert set(body) == {"detail", "error_code", "correlation_id", "timestamp"} | statuses, body
@@ -457,6 +460,324 @@ def says_by_which_name(world: World) -> None:
     assert running["by_name"] == name, running
 
 
+# ---------------------------------------------------------------- wait execution
+
+
+@check("wait_execution")
+def answers_as_soon_as_it_has_ended(world: World) -> None:
+    path = f"{EXECUTIONS}/{world.execution('running')['id']}"
+
+    def end() -> None:
+        time.sleep(1)
+        ok(world.admin.patch(path, {"status": "completed", "final_output": {"answer": 42}}))
+
+    ending = threading.Thread(target=end)
+    begun = time.monotonic()
+    ending.start()
+    # Longer than the time that a function has, if it is not this one.
+    answer = ok(world.reader.get(f"{path}/wait?timeout=25"))
+    took = time.monotonic() - begun
+    ending.join()
+    assert (answer["status"], answer["final_output"]) == ("completed", {"answer": 42}), answer
+    # Where it cannot look in between, it learns of the end when the time is up.
+    assert 1 <= took < 15, f"{took:.1f} s"
+    assert ok(world.reader.get(f"{path}/wait"))["status"] == "completed"
+    refused(world.writer.get(f"{path}/wait"), 403, "FORBIDDEN")
+
+
+@check("wait_execution")
+def says_when_nothing_has_changed(world: World) -> None:
+    path = f"{EXECUTIONS}/{world.execution('running')['id']}"
+    unchanged = world.reader.get(f"{path}/wait?timeout=1", if_none_match='"2"')
+    assert (unchanged.status, unchanged.body, unchanged.headers.get("etag")) == (304, b"", '"2"'), str(unchanged)
+    assert ok(world.reader.get(f"{path}/wait?timeout=1"))["status"] == "running"
+    begun = time.monotonic()
+    assert ok(world.reader.get(f"{path}/wait?timeout=25", if_none_match='"1"'))["version"] == 2
+    assert time.monotonic() - begun < 15
+    invalid(world.reader.get(f"{path}/wait?timeout=26"), "query.timeout")
+
+
+@check("wait_execution")
+def waits_for_large_inputs(world: World) -> None:
+    id = with_large_inputs(world)
+    ok(world.admin.patch(f"{EXECUTIONS}/{id}", {"status": "failed"}))
+    assert ok(world.reader.get(f"{EXECUTIONS}/{id}/wait"))["variables"] == LARGE_INPUTS
+
+
+@check("wait_execution")
+def another_organizations_end_is_not_waited_for(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.get(f"{EXECUTIONS}/{id}/wait?timeout=25"))
+
+
+# ---------------------------------------------------------------- get heartbeat
+
+
+@check("get_heartbeat")
+def says_when_a_worker_was_heard(world: World) -> None:
+    waiting, running = world.execution(), world.execution("running")
+    seen = ok(world.reader.get(f"/executions/{waiting['id']}/heartbeat"))
+    assert (seen["status"], seen["attempt"], seen["last_heartbeat_at"]) == ("pending", 0, None), seen
+    path = f"/executions/{running['id']}/heartbeat"
+    claimed = ok(world.reader.get(path))
+    ok(world.writer.post(path, {"attempt": 1}))
+    heard = ok(world.reader.get(path))
+    assert heard["last_heartbeat_at"] > claimed["last_heartbeat_at"] >= running["started_at"], (claimed, heard)
+    assert ok(world.reader.get(path)) == heard, "asking is no heartbeat"
+    refused(world.writer.get(path), 403, "FORBIDDEN")
+
+
+@check("get_heartbeat")
+def another_organizations_worker_is_not_shown(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.get(f"/executions/{id}/heartbeat"))
+
+
+# ---------------------------------------------------------------- publish events
+
+
+class Told:
+    """A rule on the bus, the queue that it fills, and what came out of it."""
+
+    def __init__(self, world: World) -> None:
+        emulator = world.stack.emulator
+        self.queues, name = emulator.client("sqs"), f"told-{uuid4()}"
+        self.queue = self.queues.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.queues.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events = emulator.client("events")
+        rule = events.put_rule(Name=name, EventPattern=json.dumps({"source": ["ratchet"]}))["RuleArn"]
+        allowed = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+                }
+            ],
+        }
+        self.queues.set_queue_attributes(QueueUrl=self.queue, Attributes={"Policy": json.dumps(allowed)})
+        events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+        # By execution, each event as EventBridge delivers it.
+        self.events: dict[str, list[dict]] = {}
+
+    def of(self, id: str, versions: set[int], seconds: float) -> list[dict]:
+        """The events of an execution, when those of these versions have come, or the time is up."""
+        end = time.monotonic() + seconds
+        while True:
+            told = self.events.get(id, [])
+            if versions <= {version_of(event) for event in told} or time.monotonic() > end:
+                return told
+            answer = self.queues.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in answer.get("Messages", []):
+                event = json.loads(message["Body"])
+                self.events.setdefault(event["detail"]["data"]["execution"]["id"], []).append(event)
+                self.queues.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+def version_of(event: dict) -> int:
+    return int(event["detail"]["id"].rsplit("_", 1)[1])
+
+
+def told(world: World) -> Told:
+    """The one rule and queue of a stack."""
+    if not hasattr(world.stack, "told"):
+        world.stack.told = Told(world)
+    return world.stack.told
+
+
+@check("publish_events")
+def tells_of_the_creation_and_of_each_transition(world: World) -> None:
+    # Before the first change, for a rule sees nothing of before.
+    heard = told(world)
+    execution = world.execution("completed")
+    events = heard.of(execution["id"], {1, 2, 3}, 10)
+    ids = {event["detail"]["id"] for event in events}
+    assert ids == {f"evt_{execution['id']}_{version}" for version in (1, 2, 3)}, ids
+    (ended,) = (event for event in events if version_of(event) == 3)
+    assert (ended["source"], ended["detail-type"]) == ("ratchet", "execution.completed"), ended
+    assert ended["resources"] == [execution["id"]] and ended["detail"]["type"] == "execution.completed", ended
+    transition = ok(world.admin.get(f"/executions/{execution['id']}/transitions"))["transitions"][-1]
+    assert ended["detail"]["data"]["transition"] == transition, ended
+    shown = ended["detail"]["data"]["execution"]
+    assert shown == {name: execution[name] for name in shown}, "the record as the API gives it"
+
+
+# ---------------------------------------------------------------- record heartbeat
+
+
+@check("record_heartbeat")
+def tells_a_worker_what_to_do(world: World) -> None:
+    waiting, running = world.execution(), world.execution("running")
+    beat = f"/executions/{running['id']}/heartbeat"
+    told = ok(world.writer.post(f"/executions/{waiting['id']}/heartbeat", None))
+    assert (told["action"], told["status"], told["attempt"]) == ("claim", "pending", 0), told
+    told = ok(world.writer.post(beat, {"attempt": 1}))
+    assert (told["action"], told["heartbeat_in_seconds"], told["reason"]) == ("continue", 60, None), told
+    assert ok(world.admin.get(f"{EXECUTIONS}/{running['id']}")) == running, "a heartbeat is in no record"
+    told = ok(world.writer.post(beat, {"attempt": 2}))
+    assert told["action"] == "stop" and "attempt 1" in told["reason"], told
+    ok(world.admin.patch(f"{EXECUTIONS}/{running['id']}", {"status": "completed"}))
+    assert ok(world.writer.post(beat, {"attempt": 1}))["action"] == "stop"
+
+
+@check("record_heartbeat")
+def revives_an_interrupted_execution(world: World) -> None:
+    id = world.execution("running")["id"]
+    ok(world.admin.patch(f"{EXECUTIONS}/{id}", {"status": "interrupted"}))
+    assert ok(world.writer.post(f"/executions/{id}/heartbeat", {"attempt": 1}))["status"] == "running"
+    last = ok(world.admin.get(f"/executions/{id}/transitions"))["transitions"][-1]
+    assert (last["to"], last["reason"], last["attempt"]) == ("running", "heartbeat", 1), last
+
+
+@check("record_heartbeat")
+def refuses_what_is_no_heartbeat(world: World) -> None:
+    path = f"/executions/{world.execution('running')['id']}/heartbeat"
+    invalid(world.writer.post(path, {"attempt": -1, "status": "running"}), "body.attempt", "body.status")
+    refused(world.reader.post(path, {}), 403, "FORBIDDEN")
+
+
+@check("record_heartbeat")
+def another_organizations_worker_is_not_heard(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.post(f"/executions/{id}/heartbeat", {"attempt": 1}))
+
+
+# ---------------------------------------------------------------- cancel execution
+
+
+@check("cancel_execution")
+def ends_what_nobody_works_on_and_asks_a_worker(world: World) -> None:
+    waiting, running = world.execution()["id"], world.execution("running")["id"]
+    cancelled = ok(world.writer.post(f"/executions/{waiting}/cancel", None))
+    assert (cancelled["outcome"], cancelled["previous_status"]) == ("cancelled", "pending"), cancelled
+    body, key = {"reason": "not needed", "grace_seconds": 600}, str(uuid4())
+    first = world.writer.post(f"/executions/{running}/cancel", body, idempotency_key=key)
+    assert (ok(first)["outcome"], first.json()["current_status"]) == ("requested", "running")
+    told = ok(world.writer.post(f"/executions/{running}/heartbeat", {"attempt": 1}))
+    assert (told["action"], told["reason"], told["force_at"]) == ("cancel", "not needed", first.json()["force_at"])
+    refused(world.writer.patch(f"{EXECUTIONS}/{running}", {"status": "retrying"}), 400, "CANCEL_REQUESTED")
+    ok(world.writer.patch(f"{EXECUTIONS}/{running}", {"status": "completed"}))
+    again = world.writer.post(f"/executions/{running}/cancel", body, idempotency_key=key)
+    assert ok(again) == first.json() and again.headers["idempotency-replayed"] == "true"
+    refused(world.writer.post(f"/executions/{running}/cancel", {}), 400, "INVALID_STATUS_TRANSITION")
+
+
+@check("cancel_execution")
+def refuses_what_is_no_cancel(world: World) -> None:
+    path = f"/executions/{world.execution('running')['id']}/cancel"
+    invalid(world.writer.post(path, {"grace_seconds": 3601, "why": "x"}), "body.grace_seconds", "body.why")
+    refused(world.writer.post(path, {}, if_match='"9"'), 412, "PRECONDITION_FAILED")
+    refused(world.reader.post(path, {}), 403, "FORBIDDEN")
+
+
+@check("cancel_execution")
+def another_organizations_execution_is_not_cancelled(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.post(f"/executions/{id}/cancel", {}))
+
+
+# ---------------------------------------------------------------- report steps
+
+
+@check("report_steps")
+def keeps_what_a_worker_says_of_its_steps(world: World) -> None:
+    made = world.execution("running")
+    path = f"/executions/{made['id']}/steps"
+    steps = [{"step_id": "01", "input_data": {"n": 1}}, {"step_id": "02", "status": "completed"}]
+    body, key = {"attempt": 1, "steps": steps}, str(uuid4())
+    first = world.writer.post(path, body, idempotency_key=key)
+    told = ok(first)
+    assert (told["status"], told["action"]) == ("running", "continue"), told
+    assert [outcome["outcome"] for outcome in told["outcomes"]] == ["created", "created"], told
+    again = world.writer.post(path, body, idempotency_key=key)
+    assert ok(again) == told and again.headers["idempotency-replayed"] == "true"
+    late = {"steps": [{"step_id": "01", "status": "failed"}, {"step_id": "02", "status": "failed"}]}
+    outcomes = ok(world.writer.post(path, late))["outcomes"]
+    assert [outcome["outcome"] for outcome in outcomes] == ["updated", "refused"], outcomes
+    assert outcomes[1]["error_code"] == "EXECUTION_FINISHED", outcomes
+    record = world.admin.get(f"{EXECUTIONS}/{made['id']}")
+    assert [(step["step_id"], step["status"]) for step in ok(record)["steps"]] == [("01", "failed"), ("02", "completed")]
+    assert record.json()["version"] == made["version"] and record.headers["etag"].startswith(f'"{made["version"]}.')
+    changed = ok(world.writer.patch(f"{EXECUTIONS}/{made['id']}", {"tokens_used": 1}))
+    assert changed["steps"] == record.json()["steps"], "an update shows them, too"
+
+
+@check("report_steps")
+def refuses_what_is_no_report(world: World) -> None:
+    path = f"/executions/{world.execution('running')['id']}/steps"
+    invalid(world.writer.post(path, {"steps": [], "why": "x"}), "body.steps", "body.why")
+    refused(world.writer.post(path, {"attempt": 2, "steps": [{"step_id": "01"}]}), 409, "ATTEMPT_SUPERSEDED")
+    refused(world.reader.post(path, {"steps": [{"step_id": "01"}]}), 403, "FORBIDDEN")
+
+
+@check("report_steps")
+def another_organizations_steps_are_not_reported(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.post(f"/executions/{id}/steps", {"steps": [{"step_id": "01"}]}))
+
+
+# ---------------------------------------------------------------- list steps
+
+
+@check("list_steps")
+def lists_steps_by_pages(world: World) -> None:
+    path = f"/executions/{world.execution('running')['id']}/steps"
+    ok(world.writer.post(path, {"steps": [{"step_id": f"{n:02}", "output_data": {"n": n}} for n in range(5)]}))
+    seen, cursor = [], ""
+    while True:
+        page = ok(world.reader.get(f"{path}?page_size=2&view=summary{cursor}"))
+        seen += page["steps"]
+        if not page["has_more"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert [step["step_id"] for step in seen] == ["00", "01", "02", "03", "04"], seen
+    assert all("output_data" not in step for step in seen), "a summary has no payloads"
+    other = world.execution("running")["id"]
+    assert ok(world.reader.get(f"/executions/{other}/steps"))["steps"] == []
+    invalid(world.reader.get(f"/executions/{other}/steps?page_size=1{cursor}"), "query.cursor")
+    refused(world.writer.get(path), 403, "FORBIDDEN")
+
+
+@check("list_steps")
+def another_organizations_steps_are_not_there(world: World) -> None:
+    hidden_from_others(world, lambda api, id: api.get(f"/executions/{id}/steps"))
+
+
+# ---------------------------------------------------------------- enforce deadlines
+
+
+# The service allows for clocks that differ by two seconds, and so acts that much late.
+CLOCK_TOLERANCE = 2
+
+
+@check("enforce_deadlines")
+def ends_what_is_overdue_and_forces_a_cancel_that_is_due(world: World) -> None:
+    def started(**fields) -> str:
+        body = {"flow_id": f"flow-{uuid4()}", "trigger_type": "api", **fields}
+        id = ok(world.admin.post("/flows/execute", body))["execution"]["id"]
+        ok(world.admin.patch(f"{EXECUTIONS}/{id}", {"status": "running"}))
+        return id
+
+    late, asked, free = started(timeout_seconds=1), started(), started()
+    body = {"flow_id": f"flow-{uuid4()}", "trigger_type": "api", "start_timeout_seconds": 1}
+    waiting = ok(world.admin.post("/flows/execute", body))["execution"]["id"]
+    ok(world.admin.post(f"/executions/{asked}/cancel", {"reason": "not needed", "grace_seconds": 0}))
+    time.sleep(1 + CLOCK_TOLERANCE + 0.5)
+    supervise(world)
+    for id, status, reason in [
+        (late, "timeout", "No result within timeout_seconds (1)"),
+        (waiting, "timeout", "Not started within start_timeout_seconds (1)"),
+        (asked, "cancelled", "not needed"),
+    ]:
+        last = ok(world.admin.get(f"/executions/{id}/transitions"))["transitions"][-1]
+        assert (last["to"], last["reason"], last["by"]) == (status, reason, "service"), last
+    assert ok(world.admin.get(f"{EXECUTIONS}/{free}"))["status"] == "running"
+
+
+def supervise(world: World) -> None:
+    """A pass now: the schedule makes one in a minute, and may have made one just before."""
+    client = world.stack.emulator.client("lambda")
+    client.invoke(FunctionName=world.stack.physical("EnforceDeadlinesFunction"), Qualifier="live", Payload=b"{}")
+
+
 # ---------------------------------------------------------------- get caller
 
 
@@ -490,6 +811,63 @@ def takes_no_query_and_no_other_key(world: World) -> None:
     invalid(world.reader.get("/me?key_id=1&scope=admin"), "query.key_id", "query.scope")
     gateways(world.stack.api(None).get("/me"), 401, "Unauthorized")
     gateways(world.stack.api(world.reader.key[:-1]).get("/me"), 403, "Forbidden")
+
+
+# ---------------------------------------------------------------- console
+
+
+def protected(answer: Answer) -> None:
+    """Asserts the headers that keep a page from doing anything but what it is for."""
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'" and policy["connect-src"] == "'self'", policy
+    assert policy["frame-ancestors"] == "'none'" and policy["require-trusted-types-for"] == "'script'", policy
+    assert policy["script-src"].startswith("'self' 'sha256-") and "unsafe" not in str(policy), policy
+    assert answer.headers["x-content-type-options"] == "nosniff", answer.headers
+    assert answer.headers["referrer-policy"] == "no-referrer", answer.headers
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin", answer.headers
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin", answer.headers
+    # A gateway or a cache in between must not hand compressed bytes to those who do not take them.
+    assert answer.headers["vary"].lower() == "accept-encoding", answer.headers
+
+
+@check("console")
+def serves_its_page_and_its_files_to_anybody(world: World) -> None:
+    nobody = world.stack.api(None)
+    page = nobody.send("GET", "/console", base="", accept_encoding="gzip")
+    assert page.status == 200 and page.headers["cache-control"] == "no-cache", page
+    assert page.headers["content-type"] == "text/html; charset=utf-8", page.headers
+    protected(page)
+    # urllib3 has unpacked it: API Gateway decoded the base64 in between.
+    paths = re.findall(r'"(/console/[0-9a-f]{16}/[^"]+)"', page.body.decode())
+    assert len(set(paths)) == 6, paths
+    for path in set(paths):
+        file = nobody.send("GET", path, base="", accept_encoding="gzip")
+        assert file.status == 200 and file.body, f"{path}: {file}"
+        assert file.headers["cache-control"] == "public, max-age=31536000, immutable", path
+        assert file.headers["content-encoding"] == "gzip", path
+        protected(file)
+        plain = nobody.send("GET", path, base="", accept_encoding="identity")
+        assert plain.body == file.body and "content-encoding" not in plain.headers, path
+    (script,) = (path for path in set(paths) if path.endswith("/app.js"))
+    assert b"useExecution" in nobody.send("GET", script, base="").body
+
+
+@check("console")
+def its_addresses_are_links_and_other_files_are_not_there(world: World) -> None:
+    nobody = world.stack.api(None)
+    for path in ["/console/flows", f"/console/x/{MISSING}"]:
+        answer = nobody.send("GET", path, base="")
+        assert answer.status == 200 and b'type="module"' in answer.body, f"{path}: {answer}"
+        protected(answer)
+    etag = nobody.send("GET", "/console", base="").headers["etag"]
+    known = nobody.send("GET", "/console", base="", if_none_match=etag)
+    assert known.status == 304 and not known.body, known
+    for path in ["/console/0123456789abcdef/app.js", "/console/nothing", "/console/x/a/b"]:
+        answer = nobody.send("GET", path, base="")
+        assert answer.status == 404 and answer.headers["content-type"].startswith("text/plain"), f"{path}: {answer}"
+        protected(answer)
+    # The API beside it is as closed as ever.
+    gateways(nobody.get("/me"), 401, "Unauthorized")
 
 
 # ---------------------------------------------------------------- authorizer

@@ -1,12 +1,13 @@
 """The deployed stack, and deployments that must be refused without leaving anything behind."""
 
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 import inventory
-from checks import World, ok
+from checks import EXECUTIONS, World, ok
 from stack import PARAMETERS, Emulator, Stack, sam_deploy
 
 
@@ -82,6 +83,32 @@ def test_a_request_is_found_by_its_correlation_id_in_the_log(world: World) -> No
     assert line["operation"] == "execute_flow" and line["timestamp"], line
     everything = "\n".join(found)
     assert "payload-of-the-caller" not in everything and world.admin.key not in everything
+
+
+def test_the_schedule_finds_a_silent_worker_and_its_heartbeat_revives_it(world: World) -> None:
+    body = {"flow_id": "silent", "trigger_type": "api", "heartbeat_timeout_seconds": 15}
+    id = ok(world.admin.post("/flows/execute", body))["execution"]["id"]
+    path = f"{EXECUTIONS}/{id}"
+    ok(world.admin.patch(path, {"status": "running"}))
+    # Nobody invokes the function here. A pass each minute, two seconds of tolerance, and the time of one pass.
+    for _ in range(15 + 2 + 60 + 10):
+        if ok(world.admin.get(path))["status"] != "running":
+            break
+        time.sleep(1)
+    last = ok(world.admin.get(f"/executions/{id}/transitions"))["transitions"][-1]
+    assert (last["to"], last["reason"], last["by"]) == ("interrupted", "No heartbeat for 15 seconds", "service"), last
+    told = ok(world.admin.post(f"/executions/{id}/heartbeat", {"attempt": 1}))
+    assert (told["status"], told["action"], told["heartbeat_in_seconds"]) == ("running", "continue", 5), told
+
+    # Each pass is one line, and one of metrics.
+    logs = world.stack.emulator.client("logs")
+    group = f"/aws/lambda/{world.stack.name}/enforce_deadlines"
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    lines = [event["message"] for page in pages for event in page["events"]]
+    passes = [json.loads(line) for line in lines if '"operation":"enforce_deadlines"' in line]
+    assert passes and all(len(json.dumps(each)) < 500 for each in passes), lines[-5:]
+    metrics = [json.loads(line) for line in lines if '"_aws"' in line]
+    assert any(line["Interrupted"] >= 1 and line["Table"] == world.stack.table for line in metrics), lines[-5:]
 
 
 def stacks(emulator: Emulator) -> set[str]:

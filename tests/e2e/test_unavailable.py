@@ -56,8 +56,11 @@ def throttling() -> Iterator[str]:
 
 
 @contextmanager
-def calling(world: World, logical_id: str, endpoint: str) -> Iterator[None]:
-    """A new version of a function with another endpoint in the place of DynamoDB's, behind the function's alias."""
+def calling(
+    world: World, logical_id: str, endpoint: str, service: str = "AWS_ENDPOINT_URL_DYNAMODB"
+) -> Iterator[None]:
+    """A new version of a function with another endpoint in the place of DynamoDB's, or of another service's, behind the
+    function's alias."""
     functions, name = world.stack.emulator.client("lambda"), world.stack.physical(logical_id)
     before = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -65,7 +68,7 @@ def calling(world: World, logical_id: str, endpoint: str) -> Iterator[None]:
     def configure(variables: dict[str, str]) -> None:
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
-    configure(variables | {"AWS_ENDPOINT_URL_DYNAMODB": endpoint})
+    configure(variables | {service: endpoint})
     version = functions.publish_version(FunctionName=name)["Version"]
     assert version != before, "no new version was published"
     functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
@@ -85,13 +88,19 @@ CALLS = {
     "UpdateExecutionFunction": lambda world, id: world.admin.patch(f"{EXECUTIONS}/{id}", {"status": "completed"}),
     "UpdateExecutionStatusFunction": lambda world, id: world.admin.patch(f"/executions/{id}", {"status": "failed"}),
     "ListTransitionsFunction": lambda world, id: world.admin.get(f"/executions/{id}/transitions"),
+    "WaitExecutionFunction": lambda world, id: world.admin.get(f"{EXECUTIONS}/{id}/wait?timeout=1"),
+    "GetHeartbeatFunction": lambda world, id: world.admin.get(f"/executions/{id}/heartbeat"),
     "GetCallerFunction": lambda world, id: world.admin.get("/me"),
+    "RecordHeartbeatFunction": lambda world, id: world.admin.post(f"/executions/{id}/heartbeat", {"attempt": 1}),
+    "CancelExecutionFunction": lambda world, id: world.admin.post(f"/executions/{id}/cancel", {}),
+    "ReportStepsFunction": lambda world, id: world.admin.post(f"/executions/{id}/steps", {"steps": [{"step_id": "01"}]}),
+    "ListStepsFunction": lambda world, id: world.admin.get(f"/executions/{id}/steps"),
 }
 # The functions that read no table: they answer as ever.
 WITHOUT_STORE = {"GetCallerFunction"}
 # The outcome of a write that was sent and not answered is unknown. A new execution takes its number first, and that
-# request fails.
-UNKNOWN = {"UpdateExecutionFunction", "UpdateExecutionStatusFunction"}
+# request fails. A heartbeat is in no record, so that it was not changed in any case. A report of steps reads first.
+UNKNOWN = {"UpdateExecutionFunction", "UpdateExecutionStatusFunction", "CancelExecutionFunction"}
 
 
 def test_every_operation_is_called() -> None:

@@ -11,25 +11,28 @@
 mod check;
 mod faults;
 mod model;
+mod overdue;
 mod planted;
 mod run;
+mod steps;
 mod workload;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tests::Api;
-use tests::seeded::Random;
+use tests::seeded::{Kind, Random};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::check::History;
-use crate::model::{Answer, Request};
+use crate::model::{Answer, Request, View};
+use crate::run::World;
 
 /// How many histories run at the same time, each on an execution of its own. With more, two processors are so busy that
 /// requests time out without a fault: then the seed decides less of the history, and the run takes longer.
@@ -71,25 +74,49 @@ async fn judge(seed: u64, history: History) -> Outcome {
 type Counts = BTreeMap<String, u64>;
 
 fn count(history: &History, counts: &mut Counts) {
+    let mut counted = |name: &str| *counts.entry(name.to_owned()).or_default() += 1;
+    let log = history.operations.iter().rev().find_map(|operation| match operation.answer.as_ref() {
+        Answer::Log(log) => Some(log),
+        _ => None,
+    });
+    for transition in log.into_iter().flatten() {
+        match transition.by.as_str() {
+            "service" => counted(&format!("transitions of the service: {}", transition.to)),
+            _ if transition.reason == "\"heartbeat\"" => counted("transitions by heartbeat"),
+            _ => {}
+        }
+    }
     for operation in &history.operations {
         let name = match (operation.answer.as_ref(), operation.request.as_ref()) {
             (Answer::Record(_), _) => "records read".to_owned(),
             (Answer::Log(_), _) => "logs read".to_owned(),
             (Answer::Changed { replayed: true, .. }, _) => "changes, replayed".to_owned(),
+            (Answer::Changed { view: View::Cancelled { asked, .. }, .. }, _) => {
+                if asked.is_some() { "cancels, requested" } else { "cancels, at once" }.to_owned()
+            }
             (Answer::Changed { .. }, _) => "changes".to_owned(),
             (Answer::Refused { code, .. }, _) => code.clone(),
+            (Answer::Heard(heard), _) => format!("heartbeats: {}", heard.action),
+            (Answer::Passed { entered: Some(to), .. }, _) => format!("passes: {to}"),
+            (Answer::Passed { entered: None, lost: true, .. }, _) => "passes: somebody was faster".to_owned(),
+            (Answer::Passed { entered: None, certain: true, .. }, _) => "passes: nothing to do".to_owned(),
+            (Answer::Passed { entered: None, certain: false, .. }, _) => "passes in which requests failed".to_owned(),
             (Answer::Unavailable, Request::Change(_)) => "STORE_UNAVAILABLE".to_owned(),
             (Answer::Unavailable | Answer::Unknown, Request::Read | Request::Log) => "reads without answer".to_owned(),
+            (Answer::Unavailable | Answer::Unknown, Request::Heartbeat { .. }) => {
+                "heartbeats without answer".to_owned()
+            }
+            (_, Request::Advance(_)) => "leaps of time".to_owned(),
             (Answer::Unknown, _) => "OUTCOME_UNKNOWN, and changes without answer".to_owned(),
             (Answer::Wrong(_), _) => "wrong answers".to_owned(),
             (_, _) => continue,
         };
-        *counts.entry(name).or_default() += 1;
+        counted(&name);
     }
 }
 
 /// What every run of some length must have met. A run without one of these would prove less than it seems to.
-const MUST_HAPPEN: [&str; 12] = [
+const MUST_HAPPEN: [&str; 30] = [
     "changes",
     "changes, replayed",
     "records read",
@@ -102,6 +129,24 @@ const MUST_HAPPEN: [&str; 12] = [
     "STORE_UNAVAILABLE",
     "OUTCOME_UNKNOWN, and changes without answer",
     "reads without answer",
+    "ATTEMPT_SUPERSEDED",
+    "CANCEL_REQUESTED",
+    "cancels, at once",
+    "cancels, requested",
+    "heartbeats without answer",
+    "heartbeats: cancel",
+    "heartbeats: claim",
+    "heartbeats: continue",
+    "heartbeats: stop",
+    "passes in which requests failed",
+    "passes: nothing to do",
+    "passes: somebody was faster",
+    "transitions by heartbeat",
+    "transitions of the service: cancelled",
+    "transitions of the service: interrupted",
+    "transitions of the service: timeout",
+    "leaps of time",
+    "INVALID_TIMEOUT",
 ];
 
 /// Writes the figures of a run to standard error, past the test runner, which shows nothing of a test that passes.
@@ -121,15 +166,23 @@ async fn every_history_is_one_that_the_contract_allows() {
         Some(again) => report(&format!("histories: RATCHET_HISTORY={again:#x} RATCHET_HISTORIES={histories}\n")),
     }
     let begun = Instant::now();
-    let api = Api::start_with(run::tune).await;
+    let worlds: Vec<World> = stream::iter(0..AT_ONCE).then(|_| World::start()).collect().await;
     let mut counts = Counts::new();
     let (mut operations, mut slowest, mut total) = (0, Duration::ZERO, Duration::ZERO);
-    let outcomes = (0..histories).map(|number| {
-        let seed = again.unwrap_or_else(|| Random::nth(seed, number).number());
-        let api = &api;
-        async move { judge(seed, run::run(api, seed).await).await }
-    });
-    let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
+    // Each world takes the next history when it is done with one.
+    let next = AtomicU64::new(0);
+    let next = || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        (number < histories).then(|| again.unwrap_or_else(|| Random::nth(seed, number).number()))
+    };
+    let of_a_world = |world| {
+        stream::unfold((), move |()| async move {
+            let seed = next()?;
+            Some((judge(seed, run::run(world, seed).await).await, ()))
+        })
+        .boxed_local()
+    };
+    let mut outcomes = stream::select_all(worlds.iter().map(of_a_world));
     let mut done = 0;
     while let Some(Outcome { seed, history, checking, verdict }) = outcomes.next().await {
         done += 1;
@@ -153,7 +206,13 @@ async fn every_history_is_one_that_the_contract_allows() {
         total.as_secs_f64(),
         slowest.as_secs_f64() * 1e3,
     );
-    let faults = api.proxy.counts();
+    let of_worlds: Vec<_> = worlds.iter().map(World::faults).collect();
+    let faults: Vec<(Kind, u64)> = Kind::ALL
+        .into_iter()
+        .map(|kind| {
+            (kind, of_worlds.iter().flatten().filter(|(other, _)| *other == kind).map(|(_, times)| times).sum())
+        })
+        .collect();
     for (kind, times) in &faults {
         let _ = writeln!(text, "{times:>8} {kind:?}");
     }

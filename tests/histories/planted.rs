@@ -8,14 +8,26 @@ use ratchet_model::wire_name::WireName;
 use serde_json::{Value, json};
 
 use crate::check::{History, Operation};
-use crate::model::{Answer, Change, Record, Request, Route, State, Transition, View};
+use crate::model::{Answer, Change, Limits, Record, Request, Route, State, Transition, View};
+use crate::overdue::Span;
+
+#[path = "planted/supervision.rs"]
+mod supervision;
 
 /// A history that is written by hand, and the state of the execution by the contract.
 struct Script {
     state: State,
     history: History,
     moment: u64,
+    /// The time, in milliseconds. It passes when a test says so.
+    clock: i64,
 }
+
+/// The limits of an execution of which a test says nothing else.
+const LIMITS: Limits = Limits { max_retries: 2, timeout: 300, heartbeat_timeout: None, start_timeout: None };
+
+/// The time at which a script begins.
+const BEGINNING: i64 = 1_800_000_000_000;
 
 fn change(body: Value) -> Change {
     Change { route: Route::Update, body, key: None, if_match: None, by: "local-1" }
@@ -40,17 +52,23 @@ fn refused_transition(from: Status, to: &str) -> Answer {
 impl Script {
     /// An execution with two retries in `running`: version 2.
     fn running() -> Self {
-        let state = State::new(2);
-        let mut script = Self { state, history: History::default(), moment: 0 };
-        let created = script.due(&Request::Create);
-        script.record(Request::Create, created);
+        let mut script = Self::pending(LIMITS);
         script.perform(change(json!({ "status": "running" })));
+        script
+    }
+
+    /// An execution with these limits in `pending`: version 1.
+    fn pending(limits: Limits) -> Self {
+        let state = State::new(limits, Span { from: BEGINNING, to: BEGINNING });
+        let mut script = Self { state, history: History::default(), moment: 0, clock: BEGINNING };
+        let created = script.due(&Request::Create(limits));
+        script.record(Request::Create(limits), created);
         script
     }
 
     /// The answer of the contract. The execution changes accordingly.
     fn due(&mut self, request: &Request) -> Answer {
-        let (answer, next) = self.state.answer(request).expect("the contract has an answer");
+        let (answer, next) = self.state.answer(request, self.clock).expect("the contract has an answer");
         self.state = next;
         answer
     }
@@ -65,6 +83,8 @@ impl Script {
             invoked: self.moment,
             returned: self.moment + 1_000,
             time: (Duration::from_millis(self.moment), Duration::from_millis(self.moment)),
+            // Long enough for every limit of these tests.
+            clock: Span { from: self.clock, to: self.clock + 10_000_000 },
         });
         self.moment += 1;
         self.history.operations.len() - 1
@@ -75,6 +95,7 @@ impl Script {
         let operation = self.history.operations.get_mut(operation).expect("an operation");
         operation.answer = Arc::new(answer);
         operation.returned = self.moment;
+        operation.clock.to = self.clock;
         self.moment += 1;
     }
 
@@ -86,7 +107,11 @@ impl Script {
 
     /// A change that is answered by the contract.
     fn perform(&mut self, change: Change) -> Answer {
-        let request = Request::Change(change);
+        self.answered(Request::Change(change))
+    }
+
+    /// A request that is answered by the contract.
+    fn answered(&mut self, request: Request) -> Answer {
         let answer = self.due(&request);
         self.record(request, answer.clone());
         answer

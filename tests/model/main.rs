@@ -24,6 +24,9 @@
 //! **What is not modelled:** the creation of executions and its key; an execution that does not exist; sizes; reads and
 //! lists; more than one execution, as writes to one do not depend on another; collisions of hashes and random numbers.
 //!
+//! Supervision, heartbeats and cancels have a model of their own, with fewer of the accidents above and with their own:
+//! [`supervision`].
+//!
 //! `slices.rs` says what each search covers. [`designs`] shows that the same properties find the faults of wrong designs,
 //! [`limits`] what the guarantees rest on.
 #![expect(clippy::expect_used, reason = "a test ends where it cannot go on")]
@@ -33,6 +36,7 @@ mod designs;
 mod limits;
 mod protocol;
 mod slices;
+mod supervision;
 mod world;
 
 use crate::slices::{exhaust, fenced, late_attempts, races, repeated_claims, repeated_fields, repeats, reused_keys};

@@ -663,7 +663,7 @@ fn change(body: Body) -> Change {
         Body::RetryCount(count) => fields.retry_count = Some(count),
         Body::Timeout(timeout) => fields.timeout_seconds = Some(timeout),
     }
-    Change { transition, fields, attempt: body.attempt(), options }
+    Change { transition, fields, attempt: body.attempt(), options, ..Change::default() }
 }
 
 /// A request's write token, created by the service's own code.

@@ -145,6 +145,9 @@ impl From<Basis> for State {
             retry_count: basis.retry_count,
             max_retries: MAX_RETRIES,
             timeout_seconds: basis.timeout,
+            // `supervision.rs` models these.
+            last_heartbeat: None,
+            force_at: None,
         }
     }
 }

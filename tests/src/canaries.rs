@@ -107,19 +107,44 @@ pub fn accepted(id: &str) -> Vec<Planted> {
         "metadata": object(),
     });
     let end = json!({ "status": "failed", "error_info": { "message": CANARY, CANARY: object() } });
+    let step = json!({
+        "step_id": CANARY,
+        "step_name": CANARY,
+        "step_type": CANARY,
+        "tool_name": CANARY,
+        "status": "running",
+        "input_data": object(),
+        "output_data": object(),
+        "error_message": CANARY,
+        "metadata": object(),
+    });
     let key = |operation: &str| format!("{CANARY}-{operation}");
     vec![
         Planted::new("get_execution", "GET", format!("/flows/executions/{id}"), 200)
             .header("if-none-match", format!("\"{CANARY}\"")),
         Planted::new("list_executions", "GET", format!("/flows/executions?flow_id={CANARY}&page_size=5"), 200),
         Planted::new("list_transitions", "GET", format!("/executions/{id}/transitions"), 200),
+        Planted::new("get_heartbeat", "GET", format!("/executions/{id}/heartbeat"), 200),
         Planted::new("get_caller", "GET", "/me".to_owned(), 200),
+        // At once: the caller has no version of the record.
+        Planted::new("wait_execution", "GET", format!("/flows/executions/{id}/wait?timeout=1"), 200)
+            .header("if-none-match", format!("\"{CANARY}\"")),
+        Planted::new("record_heartbeat", "POST", format!("/executions/{id}/heartbeat"), 200)
+            .json(&json!({ "attempt": 1 }))
+            .header("idempotency-key", key("beat")),
+        Planted::new("report_steps", "POST", format!("/executions/{id}/steps"), 200)
+            .json(&json!({ "attempt": 1, "steps": [step, { "step_id": format!("{CANARY} 2"), "status": "failed" }] }))
+            .header("idempotency-key", key("steps")),
+        Planted::new("list_steps", "GET", format!("/executions/{id}/steps?view=summary&page_size=1"), 200),
         Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), 200)
             .json(&update)
             .header("idempotency-key", key("update"))
             .header("prefer", CANARY),
         Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), 200)
             .json(&json!({ "status": "running" })),
+        Planted::new("cancel_execution", "POST", format!("/executions/{id}/cancel"), 200)
+            .json(&json!({ "reason": CANARY, "grace_seconds": 600 }))
+            .header("idempotency-key", key("cancel")),
         Planted::new("update_execution_status", "PATCH", format!("/executions/{id}"), 200)
             .json(&end)
             .header("idempotency-key", key("end")),
@@ -132,6 +157,7 @@ pub fn refused(id: &str) -> Vec<Planted> {
     let execute = |status| Planted::new("execute_flow", "POST", "/flows/execute".to_owned(), status);
     let update = |status| Planted::new("update_execution", "PATCH", format!("/flows/executions/{id}"), status);
     let end = |status| Planted::new("update_execution_status", "PATCH", format!("/executions/{id}"), status);
+    let steps = |status| Planted::new("report_steps", "POST", format!("/executions/{id}/steps"), status);
     let good = json!({ "flow_id": "f", "trigger_type": "api", "metadata": object() });
     let large = json!({ "flow_id": "f", "trigger_type": "api", "metadata": { "a": CANARY.repeat(40_000) } });
     let missing = "00000000-0000-4000-8000-000000000000";
@@ -158,6 +184,28 @@ pub fn refused(id: &str) -> Vec<Planted> {
             .json(&json!({ "status": "cancelled", "error_info": object() }))
             .header("if-match", format!("\"{CANARY}\"")),
         end(422).json(&json!({ "status": CANARY, "error_info": CANARY, CANARY: object() })),
+        Planted::new("record_heartbeat", "POST", format!("/executions/{id}/heartbeat"), 422)
+            .json(&json!({ "attempt": CANARY, CANARY: object() })),
+        Planted::new("record_heartbeat", "POST", format!("/executions/{CANARY}/heartbeat"), 404),
+        steps(422).json(
+            &json!({ "attempt": CANARY, "steps": [{ "step_id": [CANARY], "status": CANARY, CANARY: object() }] }),
+        ),
+        steps(422).json(&json!({ "steps": [{ "step_id": CANARY }, { "step_id": CANARY }] })),
+        steps(422).json(&json!({ "steps": [{ "step_id": "s" }] })).header("idempotency-key", format!("{CANARY} s")),
+        steps(409).json(&json!({ "attempt": 99, "steps": [{ "step_id": CANARY, "output_data": object() }] })),
+        steps(413).json(&json!({ "steps": [{ "step_id": CANARY, "output_data": { "a": CANARY.repeat(40_000) } }] })),
+        Planted::new("report_steps", "POST", format!("/executions/{CANARY}/steps"), 404)
+            .json(&json!({ "steps": [{ "step_id": CANARY }] })),
+        Planted::new("list_steps", "GET", format!("/executions/{id}/steps?cursor={CANARY}&{CANARY}={CANARY}"), 422),
+        Planted::new("list_steps", "GET", format!("/executions/{CANARY}/steps"), 404),
+        Planted::new("cancel_execution", "POST", format!("/executions/{id}/cancel"), 400)
+            .json(&json!({ "reason": CANARY })),
+        Planted::new("cancel_execution", "POST", format!("/executions/{id}/cancel"), 412)
+            .json(&json!({ "reason": CANARY }))
+            .header("if-match", format!("\"{CANARY}\"")),
+        Planted::new("cancel_execution", "POST", format!("/executions/{id}/cancel"), 422)
+            .json(&json!({ "reason": object(), "grace_seconds": CANARY, CANARY: CANARY })),
+        Planted::new("cancel_execution", "POST", format!("/executions/{missing}/cancel?{CANARY}={CANARY}"), 422),
         Planted::new("update_execution", "PATCH", format!("/flows/executions/{missing}"), 404)
             .json(&json!({ "metadata": object() })),
         Planted::new("update_execution_status", "PATCH", format!("/executions/{CANARY}"), 404)
@@ -168,7 +216,15 @@ pub fn refused(id: &str) -> Vec<Planted> {
             .json(&json!({ "metadata": object() })),
         Planted::new("get_execution", "GET", format!("/flows/executions/{CANARY}"), 404),
         Planted::new("list_transitions", "GET", format!("/executions/{CANARY}/transitions"), 404),
+        Planted::new("get_heartbeat", "GET", format!("/executions/{id}/heartbeat?{CANARY}={CANARY}"), 422),
         Planted::new("get_caller", "GET", format!("/me?{CANARY}={CANARY}"), 422),
+        Planted::new(
+            "wait_execution",
+            "GET",
+            format!("/flows/executions/{id}/wait?timeout={CANARY}&{CANARY}={CANARY}"),
+            422,
+        ),
+        Planted::new("wait_execution", "GET", format!("/flows/executions/{CANARY}/wait"), 404),
         Planted::new(
             "list_executions",
             "GET",

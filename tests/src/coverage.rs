@@ -39,6 +39,19 @@ impl Operation {
 /// and that they have no right on the table, `tests/api/drift.rs` shows.
 pub const WITHOUT_STORE: [&str; 1] = ["get_caller"];
 
+/// The writes that take no Idempotency-Key, for to repeat them is harmless.
+pub const WITHOUT_KEY: [&str; 1] = ["record_heartbeat"];
+
+/// The writes whose body may be left out.
+pub const OPTIONAL_BODY: [&str; 2] = ["cancel_execution", "record_heartbeat"];
+
+/// The query with which an operation is called where it makes no difference: a wait that takes as long as it may would be the
+/// longest part of a test.
+#[must_use]
+pub fn least_query(operation: &str) -> &'static str {
+    if operation == "wait_execution" { "?timeout=1" } else { "" }
+}
+
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {

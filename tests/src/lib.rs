@@ -9,13 +9,18 @@
 pub mod canaries;
 pub mod cases;
 pub mod coverage;
+pub mod eventbridge;
 pub mod events;
 pub mod hostile_events;
 pub mod proxy;
 pub mod seeded;
+pub mod step_table;
+pub mod stream;
 pub mod template;
+pub mod tool;
 pub mod watch;
 
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -40,6 +45,7 @@ use ratchet_model::scope::Scopes;
 use ratchet_store::Store;
 use ratchet_store::dedup::WriteToken;
 use ratchet_store::item::new_execution_items;
+use ratchet_store::schema::Index;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -174,13 +180,12 @@ impl Api {
         let config = tune(config.retry_partition(retries(TokenBucket::unlimited())));
         let store = Store::new(config, table.clone(), clock.clone());
         let cursors = CursorKey::new(b"a secret of the tests, long enough to be one");
-        let services = Services { store: store.clone(), cursors: cursors.clone() };
-        let keys: Vec<LocalKey> =
-            ["test-key=acme", "other-key=other", "reader=acme:read", "writer=acme:write", "second-key=acme"]
-                .iter()
-                .map(|key| key.parse().expect("a key"))
-                .collect();
-        let server = Server::around(services, &keys, database).await.expect("a server");
+        let services = Services {
+            store: store.clone(),
+            cursors: cursors.clone(),
+            default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+        };
+        let server = Server::around(services, &keys(), database).await.expect("a server");
         let url = format!("http://{}", server.address());
         tokio::spawn(server.serve(std::future::pending()));
         Self {
@@ -198,14 +203,44 @@ impl Api {
         }
     }
 
+    /// One more instance of the service, on the same table and behind the same proxy, with a clock of its own. `tune` changes
+    /// the configuration with which its store calls DynamoDB.
+    pub async fn instance(&self, clock: Arc<dyn Clock>, tune: impl FnOnce(Builder) -> Builder) -> Instance {
+        let config = DynamoDb::at(self.proxy.endpoint.clone()).config();
+        let config = tune(config.retry_partition(retries(TokenBucket::unlimited())));
+        let store = Store::new(config, self.table.clone(), clock);
+        let services = Services {
+            store: store.clone(),
+            cursors: self.cursors.clone(),
+            default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+        };
+        let database = DynamoDb::at(self.proxy.endpoint.clone());
+        let server = Server::around(services, &keys(), database).await.expect("a server");
+        let url = format!("http://{}", server.address());
+        tokio::spawn(server.serve(std::future::pending()));
+        Instance { url, store }
+    }
+
     /// The same service, called with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Caller<'_> {
-        Caller { api: self, key: key.to_owned() }
+        Caller { api: self, url: &self.url, key: key.to_owned() }
+    }
+
+    /// An instance of the service, called with a key.
+    #[must_use]
+    pub fn at<'a>(&'a self, instance: &'a Instance, key: &str) -> Caller<'a> {
+        Caller { api: self, url: &instance.url, key: key.to_owned() }
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { api: self, key: self.key.clone() }
+        self.with_key(&self.key)
+    }
+
+    /// The entries of the index by deadline.
+    pub async fn deadlines(&self) -> Vec<ratchet_store::item::Item> {
+        let scan = self.database.scan().table_name(&self.table).index_name(Index::ByDeadline.name());
+        scan.send().await.expect("an answer").items.unwrap_or_default()
     }
 
     /// A request with [`KEY`], its path after the base path.
@@ -263,6 +298,11 @@ impl Api {
 
     /// The bytes of an execution's head item.
     pub async fn item_size(&self, id: &str) -> usize {
+        ratchet_store::item::size(&self.head(id).await)
+    }
+
+    /// An execution's head item.
+    pub async fn head(&self, id: &str) -> ratchet_store::item::Item {
         let output = self
             .database
             .get_item()
@@ -272,7 +312,7 @@ impl Api {
             .send()
             .await
             .expect("an answer");
-        ratchet_store::item::size(&output.item.expect("an execution"))
+        output.item.expect("an execution")
     }
 
     /// Puts `count` executions into the table as the service would have created them, the n-th as `seed` returns for n. Their
@@ -283,20 +323,8 @@ impl Api {
             .map(|number| {
                 let Seed { flow_id, trigger_type, millis, shard, bytes: padding } = seed(number);
                 let padded = || JsonText::new_unchecked(json!({ "padding": "x".repeat(padding) }).to_string());
-                let new = NewExecution {
-                    flow_id: flow_id.to_owned(),
-                    trigger_type,
-                    trigger_data: JsonText::empty_object(),
-                    variables: if padding > 0 { padded() } else { JsonText::empty_object() },
-                    priority: Priority::Normal,
-                    timeout_seconds: 300,
-                    max_retries: 3,
-                    metadata: JsonText::empty_object(),
-                    scheduled_at: None,
-                    agent_id: "unassigned".to_owned(),
-                    parent_execution_id: None,
-                    idempotency_key: None,
-                };
+                let variables = if padding > 0 { padded() } else { JsonText::empty_object() };
+                let new = NewExecution { trigger_type, variables, ..new_execution(flow_id) };
                 let mut bytes = uuid::Uuid::new_v4().into_bytes();
                 if let (Some(shard), [.., last]) = (shard, &mut bytes) {
                     *last = shard;
@@ -308,7 +336,12 @@ impl Api {
                 (id, [Some(items.head), items.inputs])
             })
             .unzip();
-        let items: Vec<_> = items.into_iter().flatten().flatten().collect();
+        self.put_all(items.into_iter().flatten().flatten().collect()).await;
+        ids
+    }
+
+    /// Puts items into the table, past the service.
+    pub async fn put_all(&self, items: Vec<ratchet_store::item::Item>) {
         for batch in items.chunks(25) {
             let puts = batch
                 .iter()
@@ -324,7 +357,6 @@ impl Api {
                 left = output.unprocessed_items.filter(|items| !items.is_empty());
             }
         }
-        ids
     }
 
     /// The name of the table.
@@ -380,10 +412,28 @@ pub fn item_key(id: &str) -> String {
     format!("e#{ORGANIZATION}#{id}")
 }
 
+/// The API keys that every service of the tests knows.
+fn keys() -> Vec<LocalKey> {
+    ["test-key=acme", "other-key=other", "reader=acme:read", "writer=acme:write", "second-key=acme"]
+        .iter()
+        .map(|key| key.parse().expect("a key"))
+        .collect()
+}
+
+/// One more instance of the service.
+#[derive(Debug)]
+pub struct Instance {
+    /// Where it listens.
+    pub url: String,
+    /// Its store.
+    pub store: Store,
+}
+
 /// The service, called with one API key.
 #[derive(Debug)]
 pub struct Caller<'a> {
     api: &'a Api,
+    url: &'a str,
     key: String,
 }
 
@@ -391,7 +441,7 @@ impl Caller<'_> {
     /// A request, its path after the base path.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Call {
-        let request = self.api.client.request(method, format!("{}{BASE}{path}", self.api.url));
+        let request = self.api.client.request(method, format!("{}{BASE}{path}", self.url));
         Call { request: request.header("x-api-key", &self.key) }
     }
 
@@ -495,7 +545,7 @@ impl Answer {
         let names: Vec<&str> = self.body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         let statuses: &[&str] = match code {
             // Where a status decided, a program learns which, and needs no English.
-            "INVALID_STATUS_TRANSITION" => &["current_status", "requested_status"],
+            "INVALID_STATUS_TRANSITION" | "CANCEL_REQUESTED" => &["current_status", "requested_status"],
             "EXECUTION_FINISHED" => &["current_status"],
             _ => &[],
         };
@@ -537,6 +587,27 @@ impl Answer {
 #[must_use]
 pub fn below_base(operation: &Operation) -> &'static str {
     operation.path.strip_prefix(BASE).expect("every path begins with the base path")
+}
+
+/// An execution to create, with the least that it needs.
+#[must_use]
+pub fn new_execution(flow_id: &str) -> NewExecution {
+    NewExecution {
+        flow_id: flow_id.to_owned(),
+        trigger_type: TriggerType::Test,
+        trigger_data: JsonText::empty_object(),
+        variables: JsonText::empty_object(),
+        priority: Priority::Normal,
+        heartbeat_timeout_seconds: None,
+        start_timeout_seconds: None,
+        timeout_seconds: 300,
+        max_retries: 3,
+        metadata: JsonText::empty_object(),
+        scheduled_at: None,
+        agent_id: "unassigned".to_owned(),
+        parent_execution_id: None,
+        idempotency_key: None,
+    }
 }
 
 /// An organization's id.

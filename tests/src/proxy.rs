@@ -17,6 +17,8 @@ use crate::seeded::{Disturbance, Kind, Seeded};
 pub enum Fault {
     /// None: the request is passed on, and so is its answer.
     Pass,
+    /// It is passed on; then the future runs; then its answer comes back.
+    PassThen(BoxFuture<'static, ()>),
     /// It is lost before it reaches DynamoDB, and the connection is closed.
     DropRequest,
     /// It is applied; then the future runs; then its answer is lost, and the connection is closed.
@@ -195,6 +197,11 @@ async fn inject(
     let mut last = false;
     let bytes = match fault {
         Fault::Pass => forward(server, upstream, request).await?,
+        Fault::PassThen(meanwhile) => {
+            let answer = forward(server, upstream, request).await?;
+            meanwhile.await;
+            answer
+        }
         Fault::DropRequest => return None,
         Fault::DropAnswer(meanwhile) => {
             forward(server, upstream, request).await;
@@ -240,7 +247,9 @@ async fn inject(
 }
 
 async fn forward(server: &mut Option<TcpStream>, upstream: &str, request: &[u8]) -> Option<Vec<u8>> {
-    if server.is_none() {
+    // DynamoDB Local closes a connection that is idle for half a minute. To take it for an open one would be a fault that nobody
+    // planned, and for each attempt at a request another one.
+    if server.as_ref().is_none_or(is_closed) {
         *server = TcpStream::connect(upstream).await.ok();
     }
     let stream = server.as_mut()?;
@@ -250,6 +259,11 @@ async fn forward(server: &mut Option<TcpStream>, upstream: &str, request: &[u8])
         *server = None;
     }
     answer
+}
+
+/// Whether the other side has closed a connection between two requests, or says what nobody asked for.
+fn is_closed(stream: &TcpStream) -> bool {
+    !matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 fn response(status: u16, body: &str) -> Vec<u8> {

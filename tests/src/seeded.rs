@@ -1,7 +1,7 @@
 //! Faults by a seed: which of an item's requests meets which fault.
 //!
 //! A seed repeats the decisions. The n-th request for an item (its partition key, which for an execution follows from its
-//! id) meets the same fault, with the same pause and on the same side of the write, on whatever connection it comes and
+//! id; or a partition of the index by deadline) meets the same fault, with the same pause and on the same side of the write, on whatever connection it comes and
 //! whatever happens to other items. A seed does not repeat which of several concurrent requests is the n-th, nor how long
 //! anything takes. One caller that waits for each answer gets the same run again. Several callers get the same faults in
 //! the same order, but each fault may meet another request.
@@ -266,12 +266,13 @@ impl Seeded {
     }
 }
 
-/// The partition key of the execution that a request is for, found by the way in which the SDK writes it: as a key, or as
-/// the value that a query compares with.
+/// The partition key that a request is for, found by the way in which the SDK writes it, as a key or as the value that a
+/// query compares with: that of an execution, else that of a partition of the index by deadline.
 fn partition_key(request: &[u8]) -> Option<&str> {
-    const BEFORE: &[u8] = br#"{"S":"e#"#;
-    let start = request.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len() - "e#".len();
-    let rest = request.get(start..)?;
-    let length = rest.iter().position(|byte| *byte == b'"')?;
-    std::str::from_utf8(rest.get(..length)?).ok()
+    [br#"{"S":"e#"#, br#"{"S":"d#"#].into_iter().find_map(|before| {
+        let start = request.windows(before.len()).position(|window| window == before)? + before.len() - "e#".len();
+        let rest = request.get(start..)?;
+        let length = rest.iter().position(|byte| *byte == b'"')?;
+        std::str::from_utf8(rest.get(..length)?).ok()
+    })
 }

@@ -1,6 +1,6 @@
 //! `template.yaml`: its functions, and what invokes each of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -19,6 +19,11 @@ pub enum Kind {
         method: String,
         /// The path, with its parameters in braces.
         path: String,
+    },
+    /// The API, with a request to one of these routes, which need no key.
+    Public {
+        /// The routes, as API Gateway writes them, in order.
+        routes: BTreeSet<String>,
     },
     /// The API, with a key, before it passes a request to its function.
     Authorizer,
@@ -85,7 +90,8 @@ pub fn pascal_case(name: &str) -> String {
 ///
 /// # Errors
 ///
-/// If the template names nothing that invokes it, more than one thing, or an event of an unknown type.
+/// If the template names nothing that invokes it, more than one thing (but for routes that need no key), or an event of an
+/// unknown type.
 pub fn kind(template: &Yaml, id: &str, by_hand: bool) -> Result<Kind, String> {
     let events = &template["Resources"][id]["Properties"]["Events"];
     let events: Vec<&Yaml> = events.as_mapping().into_iter().flatten().map(|(_, event)| event).collect();
@@ -93,6 +99,11 @@ pub fn kind(template: &Yaml, id: &str, by_hand: bool) -> Result<Kind, String> {
         ([], true, false) => Ok(Kind::Authorizer),
         ([], false, true) => Ok(Kind::Hand),
         ([], false, false) => Err(format!("{id}: no event, no authorizer, and not named as invoked by hand")),
+        (events, false, false) if events.iter().all(|event| is_public(event)) => {
+            let routes = events.iter().map(|event| route(event).map(|(method, path)| format!("{method} {path}")));
+            let routes = routes.collect::<Result<_, _>>().map_err(|wrong| format!("{id}: {wrong}"))?;
+            Ok(Kind::Public { routes })
+        }
         ([event], false, false) => kind_of_event(event).map_err(|wrong| format!("{id}: {wrong}")),
         // The checks read one event. A second one would not be checked.
         _ => Err(format!("{id}: more than one thing invokes it")),
@@ -114,18 +125,22 @@ fn is_authorizer(template: &Yaml, id: &str) -> bool {
     })
 }
 
+/// Whether an event is a route of the API that needs no key.
+fn is_public(event: &Yaml) -> bool {
+    event["Type"].as_str() == Some("HttpApi") && event["Properties"]["Auth"]["Authorizer"].as_str() == Some("NONE")
+}
+
+/// The method and the path of an event of the API.
+fn route(event: &Yaml) -> Result<(String, String), String> {
+    let text = |name: &str| event["Properties"][name].as_str().map(str::to_owned);
+    text("Method")
+        .zip(text("Path"))
+        .ok_or_else(|| "an HttpApi event without a method or a path takes every request that has no route".to_owned())
+}
+
 fn kind_of_event(event: &Yaml) -> Result<Kind, String> {
-    let properties = &event["Properties"];
     match event["Type"].as_str() {
-        Some("HttpApi") => {
-            let text = |name: &str| properties[name].as_str().map(str::to_owned);
-            match (text("Method"), text("Path")) {
-                (Some(method), Some(path)) => Ok(Kind::Http { method, path }),
-                _ => {
-                    Err("an HttpApi event without a method or a path takes every request that has no route".to_owned())
-                }
-            }
-        }
+        Some("HttpApi") => route(event).map(|(method, path)| Kind::Http { method, path }),
         Some("Schedule" | "ScheduleV2") => Ok(Kind::Schedule),
         Some("DynamoDB") => Ok(Kind::Stream),
         other => Err(format!("tests/src/template.rs has no kind for events of type {other:?}")),
@@ -148,7 +163,9 @@ impl Function {
         match self.kind {
             Kind::Schedule => self.schedule_could_send(event),
             Kind::Stream => stream_could_send(template, event),
-            Kind::Http { .. } | Kind::Authorizer | Kind::Hand => Err(format!("{}: no schedule and no stream", self.id)),
+            Kind::Http { .. } | Kind::Public { .. } | Kind::Authorizer | Kind::Hand => {
+                Err(format!("{}: no schedule and no stream", self.id))
+            }
         }
     }
 

@@ -39,14 +39,14 @@ impl ExecuteFlowResponse {
     }
 }
 
-/// Answers one request.
+/// Answers one request. An execution whose caller names no timeout has `default_timeout_seconds`.
 ///
 /// # Errors
 ///
 /// None: every outcome is an answer.
-pub async fn handle(store: &Store, request: Request) -> Result<Response, Infallible> {
+pub async fn handle(store: &Store, default_timeout_seconds: i64, request: Request) -> Result<Response, Infallible> {
     Ok(respond(&OPERATION, store.clock(), request, async |request| {
-        let new = request::read(&request)?;
+        let new = request::read(&request, default_timeout_seconds)?;
         let created = store.create(&request.caller, &new).await?;
         let etag = created.execution.etag();
         let response = Response::ok(&ExecuteFlowResponse::new(created.execution))?;

@@ -34,9 +34,18 @@ pub struct ExecuteFlowRequest {
     /// How urgent it is. By default `normal`.
     #[schema(value_type = Option<Priority>)]
     pub priority: Option<String>,
-    /// How long it may take, in seconds. Whoever watches it acts on it. By default `300`.
+    /// How long it may take from its first `running` on, retries included, in seconds: after that the service ends it with
+    /// `timeout`. By default `300`. A deployed service may be set to another.
     #[schema(minimum = 1, maximum = 604_800)]
     pub timeout_seconds: Option<i64>,
+    /// How long its worker may send no heartbeat, in seconds: after that the service says `interrupted`. By default it is not
+    /// watched for silence.
+    #[schema(minimum = 15, maximum = 86_400)]
+    pub heartbeat_timeout_seconds: Option<i64>,
+    /// How long after the later of its creation and `scheduled_at` it may first run, in seconds: after that the service ends
+    /// it with `timeout`. By default as late as it likes.
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    pub start_timeout_seconds: Option<i64>,
     /// How it may be retried.
     pub retry_config: Option<RetryConfig>,
     /// Whatever the caller wants to find again. By default `{}`.
@@ -97,6 +106,7 @@ fn not_json() -> ValidationErrors {
                 "variables": { "currency": "EUR", "threshold": 250.0 },
                 "priority": "high",
                 "timeout_seconds": 900,
+                "heartbeat_timeout_seconds": 120,
                 "retry_config": { "max_retries": 2 },
                 "metadata": { "team": "finance" },
                 "agent_id": "agent-7"

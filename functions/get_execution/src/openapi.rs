@@ -22,7 +22,8 @@ pub struct IfNoneMatchHeader {
 
 /// Get an execution
 ///
-/// The record as of its last write.
+/// The record as of its last write, with its first 100 steps. Its `ETag` is that of a write's answer while it has no steps;
+/// with steps there is a hash of those that are shown after its version and a dot, and If-Match looks at the version alone.
 ///
 /// Needs the scope `read`.
 #[utoipa::path(
@@ -37,7 +38,10 @@ pub struct IfNoneMatchHeader {
             description = "The record.",
             body = Execution,
             headers(("ETag" = String, description = "The version of the record, for If-Match and If-None-Match.")),
-            example = json!(samples::completed())
+            examples(
+                ("without steps" = (value = json!(samples::completed()))),
+                ("with a step" = (value = json!(samples::completed_with_step())))
+            )
         ),
         (
             status = 304,

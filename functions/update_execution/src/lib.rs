@@ -31,13 +31,15 @@ pub async fn handle(store: &Store, request: Request) -> Result<Response, Infalli
     Ok(respond(&OPERATION, store.clock(), request, async |request| {
         let change = request::read(&request)?;
         let id = request.execution_id()?;
-        let (changed, response) = if request.prefers_minimal() {
-            (store.change(&request.caller, &id, &change).await?, Response::minimal())
+        let (changed, etag, response) = if request.prefers_minimal() {
+            let changed = store.change(&request.caller, &id, &change).await?;
+            let etag = etag(changed.version);
+            (changed, etag, Response::minimal())
         } else {
             let (changed, execution) = store.change_record(&request.caller, &id, &change).await?;
-            (changed, Response::ok(&execution)?)
+            (changed, execution.etag(), Response::ok(&execution)?)
         };
-        Ok(response.etag(etag(changed.version)).replayed(changed.replayed))
+        Ok(response.etag(etag).replayed(changed.replayed))
     })
     .await)
 }

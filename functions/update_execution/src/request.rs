@@ -35,5 +35,11 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
     fields.finish(&mut validation);
     let options = request.write_options(&body, &mut validation);
     validation.finish()?;
-    Ok(Change { transition: status.map(RequestedTransition::report), fields: updates, attempt, options })
+    Ok(Change {
+        transition: status.map(RequestedTransition::report),
+        fields: updates,
+        attempt,
+        options,
+        ..Change::default()
+    })
 }

@@ -38,5 +38,5 @@ pub fn read(request: &Request) -> Result<Change, HttpError> {
         request.require(Scope::Admin)?;
     }
     let fields = FieldUpdates { error_message, error_details, ..FieldUpdates::default() };
-    Ok(Change { transition: Some(RequestedTransition::override_to(to)), fields, attempt: None, options })
+    Ok(Change { transition: Some(RequestedTransition::override_to(to)), fields, options, ..Change::default() })
 }

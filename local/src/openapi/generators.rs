@@ -4,8 +4,9 @@ use ratchet_model::samples;
 use serde_json::{Value, json};
 use utoipa::Modify;
 use utoipa::openapi::content::Content;
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{AnyOf, OneOf, Schema};
-use utoipa::openapi::{Components, OpenApi, Ref, RefOr};
+use utoipa::openapi::{Components, OpenApi, Ref, RefOr, Required};
 
 /// Where the schemas stand.
 const SCHEMAS: &str = "#/components/schemas/";
@@ -15,6 +16,9 @@ pub struct Generators;
 
 impl Modify for Generators {
     fn modify(&self, document: &mut OpenApi) {
+        let operations = document.paths.paths.values_mut();
+        let operations = operations.flat_map(|path| [&mut path.post, &mut path.patch].into_iter().flatten());
+        operations.filter_map(|operation| operation.request_body.as_mut()).for_each(optional_body);
         let examples = examples(document);
         let Some(components) = &mut document.components else { return };
         for schema in components.schemas.values_mut() {
@@ -24,9 +28,26 @@ impl Modify for Generators {
         for (schema, example) in examples {
             add_example(components, &schema, example);
         }
-        // No body by itself; and its own module, from which the samples are made, cannot name one.
+        // No bodies by themselves; and their own modules, from which the samples are made, cannot name one.
         for transition in [samples::claimed(), samples::ended()] {
             add_example(components, &format!("{SCHEMAS}Transition"), json!(transition));
+        }
+        for step in [samples::running_step(), samples::completed_step()] {
+            add_example(components, &format!("{SCHEMAS}Step"), json!(step));
+        }
+    }
+}
+
+/// Makes a body that is its schema or null one that need not be sent: null is no body, and no generator leaves one out for it.
+fn optional_body(body: &mut RefOr<RequestBody>) {
+    let RefOr::T(body) = body else { return };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        if let Some(RefOr::T(Schema::OneOf(OneOf { items, .. }))) = &mut content.schema
+            && let Some(RefOr::Ref(schema)) = items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+        {
+            content.schema = Some(RefOr::Ref(Ref::new(schema.ref_location.clone())));
+            body.required = Some(Required::False);
         }
     }
 }

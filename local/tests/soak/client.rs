@@ -9,9 +9,12 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::model::{Change, History, Seen, Settled, TABLE, What, is_terminal, settle, targets};
+use crate::model::{Change, History, Kind, Seen, Settled, TABLE, What, is_terminal, settle, targets};
 use crate::service::Dice;
 use crate::world::{Kept, Run, World, hash, key};
+
+#[path = "supervised.rs"]
+mod supervised;
 
 /// What the requests of a client met.
 #[derive(Default)]
@@ -64,6 +67,9 @@ pub struct Client {
 
 /// How often a request that may be repeated is repeated while DynamoDB is slow.
 const TRIES: usize = 10;
+
+/// The `timeout_seconds` of an execution that no supervision ends while the test runs, in seconds: a day.
+const LONG: u64 = 86_400;
 
 /// How long an attempt that was given up may still be under way in a DynamoDB on this machine.
 const LATE: Duration = Duration::from_secs(10);
@@ -160,15 +166,24 @@ impl Client {
         self.met
     }
 
-    /// Starts an execution, and puts it into a slot.
+    /// Starts an execution that nobody but its clients ends, and puts it into a slot.
     pub async fn begin(&mut self, slot: usize) {
+        self.begin_with(slot, json!({ "timeout_seconds": LONG }), 0).await;
+    }
+
+    /// Starts an execution with these limits, and puts it into a slot. `unseen` is how many versions supervision may write
+    /// before a client learns of one.
+    async fn begin_with(&mut self, slot: usize, limits: Value, unseen: i64) {
         let begun = self.world.begun.fetch_add(1, Ordering::Relaxed);
         let (organization, flow) = (self.world.organization(begun), World::flow(begun));
-        let body = json!({
+        let mut body = json!({
             "flow_id": flow, "trigger_type": self.one_of(&TRIGGERS), "metadata": { "by": "nobody" },
             "retry_config": { "max_retries": self.dice.below(5) },
             "variables": { "begun": begun, "text": "x".repeat(usize::try_from(self.dice.below(300)).expect("a length")) },
         });
+        for (name, value) in limits.as_object().expect("limits") {
+            body[name.as_str()] = value.clone();
+        }
         // Always with a key: a request whose outcome is unknown can be repeated.
         let headers = vec![("idempotency-key", format!("{}-{flow}", self.nonce()))];
         let request = Request {
@@ -192,7 +207,7 @@ impl Client {
         assert!(late > 0 || !answer.replayed, "a new execution: {}", answer.body);
         assert_eq!(answer.version, Some(1), "a new execution: {}", answer.body);
         let created = answer.body["execution"].clone();
-        let run = Run::new(organization, created.clone(), 20 + self.dice.below(30));
+        let run = Run::new(organization, created.clone(), 20 + self.dice.below(30), unseen);
         let number = created["execution_number"].as_i64().expect("a number");
         assert!(number > top, "a number after {top}: {created}");
         {
@@ -231,8 +246,7 @@ impl Client {
             let answers: Vec<String> = history.seen.iter().map(|seen| format!("{seen:?}")).collect();
             panic!("execution {}: {wrong}\nrecord: {record}\nlog: {log}\n{}", run.id, answers.join("\n"))
         });
-        self.met.settled.writes += settled.writes;
-        self.met.settled.recovered += settled.recovered;
+        self.met.settled.add(settled);
         let text = |field: &str| record[field].as_str().expect("text").to_owned();
         let kept = Kept {
             organization: run.organization,
@@ -252,7 +266,7 @@ impl Client {
 
     /// Sends one request, or a few that belong together, about some execution.
     async fn ask_one(&mut self) {
-        let slot = usize::try_from(self.dice.below(self.world.slots.len() as u64)).expect("a slot");
+        let slot = usize::try_from(self.dice.below(self.world.shared as u64)).expect("a slot");
         let run = self.world.slots[slot].lock().expect("no panic while it is held").clone();
         let Some(run) = run else { return };
         let asked = run.asked.fetch_add(1, Ordering::Relaxed);
@@ -313,7 +327,7 @@ impl Client {
         fields.insert("metadata".to_owned(), json!({ "by": nonce }));
         let if_match = self.if_match(run);
         let attempt = self.chance(10).then(|| i64::try_from(self.dice.below(4)).expect("a small number"));
-        Change { nonce, ends_a_run: false, status: None, fields, if_match, attempt }
+        Change { nonce, kind: Kind::Update, status: None, fields, if_match, attempt }
     }
 
     fn if_match(&mut self, run: &Run) -> Option<i64> {
@@ -329,6 +343,8 @@ impl Client {
         let mut change = self.bare(run);
         let text = "y".repeat(usize::try_from(self.dice.below(600)).expect("a length"));
         let number = self.dice.below(1_000_000);
+        // Below what it is, and so refused, or more. What supervision is to end is given no more time.
+        let (limit, raised) = if run.unseen > 0 { (LONG, 0) } else { (LONG - 5 + number % 10, 5) };
         for (name, value, percent) in [
             ("tokens_used", json!(number), 40),
             ("tool_calls_count", json!(number % 100), 30),
@@ -339,7 +355,7 @@ impl Client {
             ("error_details", json!({ "number": number }), 10),
             ("retry_count", json!(number % 6), 5),
             ("duration_ms", json!(number), 5),
-            ("timeout_seconds", json!(295 + number % 10), 5),
+            ("timeout_seconds", json!(limit), raised),
         ] {
             if self.chance(percent) {
                 change.fields.insert(name.to_owned(), value);
@@ -354,7 +370,7 @@ impl Client {
         let fields = json!({ "error_message": nonce, "error_details": { "message": nonce, "more": [1, 2] } });
         let fields = fields.as_object().cloned().unwrap_or_default();
         let status = self.one_of(&ENDS[..3]);
-        Change { nonce, ends_a_run: true, status: Some(status), fields, if_match, attempt: None }
+        Change { nonce, kind: Kind::Override, status: Some(status), fields, if_match, attempt: None }
     }
 
     /// The request of a change.
@@ -366,12 +382,13 @@ impl Client {
         key: Option<&str>,
         minimal: bool,
     ) -> Request<'a> {
-        let mut body = if change.ends_a_run {
-            json!({ "error_info": change.fields["error_details"] })
-        } else {
-            Value::Object(change.fields.clone())
+        let mut body = match change.kind {
+            Kind::Override => json!({ "error_info": change.fields["error_details"] }),
+            Kind::Cancel(grace) => json!({ "reason": change.nonce, "grace_seconds": grace }),
+            _ => Value::Object(change.fields.clone()),
         };
-        if let Some(status) = change.status {
+        let cancels = matches!(change.kind, Kind::Cancel(_));
+        if let Some(status) = change.status.filter(|_| !cancels) {
             body["status"] = json!(status);
         }
         if let Some(attempt) = change.attempt {
@@ -381,17 +398,22 @@ impl Client {
         headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
         headers.extend(change.if_match.map(|version| ("if-match", format!("\"{version}\""))));
         headers.extend(minimal.then(|| ("prefer", "return=minimal".to_owned())));
-        Request { purpose, organization: run.organization, method: Method::PATCH, path, headers, body: Some(body) }
+        let method = if cancels { Method::POST } else { Method::PATCH };
+        Request { purpose, organization: run.organization, method, path, headers, body: Some(body) }
     }
 
     fn path(run: &Run, change: &Change) -> String {
-        if change.ends_a_run { format!("/executions/{}", run.id) } else { format!("/flows/executions/{}", run.id) }
+        match change.kind {
+            Kind::Override => format!("/executions/{}", run.id),
+            Kind::Cancel(_) => format!("/executions/{}/cancel", run.id),
+            _ => format!("/flows/executions/{}", run.id),
+        }
     }
 
     /// Sends a change, with or without a key. With a key it may be repeated.
     async fn change(&mut self, run: &Run, change: Change, purpose: &'static str) {
         let key = self.chance(40).then(|| self.nonce());
-        let minimal = !change.ends_a_run && self.chance(10);
+        let minimal = change.kind == Kind::Update && self.chance(10);
         let path = Self::path(run, &change);
         let request = Self::asking(purpose, run, &path, &change, key.as_deref(), minimal);
         let done = self.ask_for(run, &change, &request).await;
@@ -453,23 +475,37 @@ impl Client {
 
     /// Checks the answer to a change that was applied.
     fn applied(run: &Run, change: &Change, low: i64, writes: i64, answer: &Answer) {
-        let status = if change.ends_a_run { change.status } else { answer.body["status"].as_str() };
+        let status = match change.kind {
+            Kind::Update => answer.body["status"].as_str(),
+            _ => answer.body["current_status"].as_str(),
+        };
         let high = run.answered(writes, answer.version, status);
+        run.learn(&answer.body);
         let version = answer.version.expect("an ETag");
         assert!(low < version && version <= high, "version {version} of {low}..{high}: {}", answer.body);
         assert!(change.if_match.is_none_or(|wanted| version > wanted), "{change:?}: {version}");
-        if change.ends_a_run {
-            Self::assert_ended(change, answer);
-        }
-        let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
+        Self::assert_ended(change, answer);
+        let record = (answer.status == 200 && change.kind == Kind::Update).then(|| answer.body.clone());
         run.keep(low, high, What::Done(change.clone(), version, record));
     }
 
-    /// Checks from what to what an override says that it changed the status.
+    /// Checks from what to what an override or a cancel says that it changed the status.
     fn assert_ended(change: &Change, answer: &Answer) {
         let (previous, current) = (&answer.body["previous_status"], &answer.body["current_status"]);
-        assert!(*previous == "running" || *previous == "interrupted", "{}", answer.body);
-        assert_eq!(*current, json!(change.status), "{}", answer.body);
+        match change.kind {
+            Kind::Override => {
+                assert!(*previous == "running" || *previous == "interrupted", "{}", answer.body);
+                assert_eq!(*current, json!(change.status), "{}", answer.body);
+            }
+            Kind::Cancel(_) if answer.body["outcome"] == "requested" => {
+                assert_eq!((previous, current), (&json!("running"), &json!("running")), "{}", answer.body);
+            }
+            Kind::Cancel(_) => {
+                assert_eq!(answer.body["outcome"], "cancelled", "{}", answer.body);
+                assert!(*previous != "running" && *current == "cancelled", "{}", answer.body);
+            }
+            Kind::Update | Kind::Revival | Kind::Service(_) => {}
+        }
     }
 
     /// Checks the answer to the repeat of a change that was applied.
@@ -480,16 +516,15 @@ impl Client {
         }
         assert!(matches!(answer.status, 200 | 204), "a repeat: {} to {change:?}: {}", answer.status, answer.body);
         assert!(answer.replayed, "applied before: {change:?} {}", answer.body);
-        if change.ends_a_run {
-            Self::assert_ended(change, answer);
-        }
-        let record = (answer.status == 200 && !change.ends_a_run).then(|| answer.body.clone());
+        Self::assert_ended(change, answer);
+        let record = (answer.status == 200 && change.kind == Kind::Update).then(|| answer.body.clone());
         Self::read(run, low, answer, record);
     }
 
     /// Checks an answer that shows the current state of the execution.
     fn read(run: &Run, low: i64, answer: &Answer, record: Option<Value>) {
         let high = run.answered(0, answer.version, answer.body["status"].as_str());
+        run.learn(&answer.body);
         let version = answer.version.expect("an ETag");
         assert!(low <= version && version <= high, "version {version} of {low}..{high}: {}", answer.body);
         if let Some(record) = record {

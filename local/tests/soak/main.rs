@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The clients work on a few executions at a time, and each waits for its answer before it sends the next request: allowed
-//! transitions and others, fields, repeats, conditions, reads and lists. Each answer is checked when it arrives (`client`),
+//! transitions and others, fields, repeats, conditions, reads and lists. Others have executions that the service itself has to
+//! end: overdue ones, and such as are cancelled or fall silent. Each answer is checked when it arrives (`client`),
 //! all answers about an execution when it is done (`model`), and every execution once more at the end.
 //!
 //! `RATCHET_SEED` decides the requests of each client; how they interleave depends on the machine. `RATCHET_SOAK_CLIENTS` sets
@@ -40,6 +41,9 @@ use crate::world::World;
 /// How many clients there are. On two processors that they share with the service, more clients do not get more answers, and
 /// each waits longer.
 const CLIENTS: u64 = 4;
+
+/// How many clients more have executions that supervision is to end: one each.
+const SUPERVISED: usize = 6;
 
 /// How much the service's memory may grow over the last two thirds of the time, in KiB.
 const MOST_GROWTH: f64 = 8.0 * 1024.0;
@@ -84,6 +88,11 @@ fn figures(met: &mut Met, seconds: f64) -> String {
     for (code, count) in &met.refused {
         let _ = writeln!(text, "{count:>10} {code}, as was due");
     }
+    for (what, count) in &met.settled.supervised {
+        let by = if *what == "revived" { "by a heartbeat" } else { "by supervision" };
+        let _ = writeln!(text, "{count:>10} {what} {by}");
+    }
+    let _ = writeln!(text, "soak: the latest was {} ms late", met.settled.latest);
     for (code, count) in &met.unavailable {
         let _ = writeln!(text, "{count:>10} {code}, after an attempt at DynamoDB took too long");
     }
@@ -111,8 +120,7 @@ fn merge(all: &mut Met, one: Met) {
     for (code, count) in one.unavailable {
         *all.unavailable.entry(code).or_default() += count;
     }
-    all.settled.writes += one.settled.writes;
-    all.settled.recovered += one.settled.recovered;
+    all.settled.add(one.settled);
 }
 
 /// What every run must have met. A run without one of these would prove less than it seems to.
@@ -152,8 +160,8 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     }
 
     let of_an_organization = if endpoint.is_some() { OF_AN_ORGANIZATION } else { FOR_EVER };
-    let world = Arc::new(World::new(clients, of_an_organization));
-    let mut first = Client::new(clients, seed, &service.url, Arc::clone(&world));
+    let world = Arc::new(World::new(clients + SUPERVISED, clients, of_an_organization));
+    let mut first = Client::new(clients + SUPERVISED, seed, &service.url, Arc::clone(&world));
     for slot in 0..clients {
         first.begin(slot).await;
     }
@@ -161,6 +169,9 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     let mut workers = JoinSet::new();
     for name in 0..clients {
         workers.spawn(Client::new(name, seed, &service.url, Arc::clone(&world)).work());
+    }
+    for name in clients..clients + SUPERVISED {
+        workers.spawn(Client::new(name, seed, &service.url, Arc::clone(&world)).work_supervised(clients));
     }
     let mut ticks = tokio::time::interval(memory::EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -188,8 +199,7 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
             first.finish(&run).await;
         }
     }
-    met.settled.writes += first.met.settled.writes;
-    met.settled.recovered += first.met.settled.recovered;
+    met.settled.add(first.met.settled);
     report(&figures(&mut met, seconds));
     report(&format!("soak: requests a second, in each tenth of the time: {}\n", rates(&answered)));
     for process in &watched {
@@ -210,8 +220,14 @@ async fn under_load_nothing_is_lost_and_memory_stays() {
     for code in MUST_HAPPEN {
         assert!(met.refused.contains_key(code), "no {code}");
     }
-    for purpose in ["end a run", "repeat", "reused key", "two at once", "get if changed", "page of a walk"] {
+    for purpose in ["end a run", "repeat", "reused key", "two at once", "get if changed", "page of a walk", "heartbeat"]
+    {
         assert!(met.took.contains_key(purpose), "no {purpose}");
+    }
+    // What takes longer than the shortest run must not be missing from longer ones.
+    let long: &[&str] = if seconds < 60.0 { &[] } else { &["interrupted", "cancelled", "revived"] };
+    for what in ["timeout"].iter().chain(long) {
+        assert!(met.settled.supervised.contains_key(what), "no {what} by supervision");
     }
     service.kill();
     std::fs::remove_dir_all(&folder).expect("the folder can go");

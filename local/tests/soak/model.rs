@@ -5,6 +5,8 @@
 //! of its own, and each answer belongs between two versions: the newest that was known when its request was sent, and the
 //! newest that can have been applied when it arrived. [`settle`] puts the writes of an execution in their order. Each answer
 //! must fit a position in that order.
+//!
+//! Supervision writes, too, and the log says what and when. Each of its transitions must be due by then (`supervision`).
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,9 @@ pub const TABLE: [(&str, &[&str]); 9] = [
     ("timeout", &[]),
 ];
 
+#[path = "supervision.rs"]
+mod supervision;
+
 /// The fields that a terminal status freezes.
 const FROZEN: [&str; 6] =
     ["final_output", "error_message", "error_details", "retry_count", "duration_ms", "timeout_seconds"];
@@ -38,13 +43,28 @@ pub fn is_terminal(status: &str) -> bool {
     targets(status).is_empty()
 }
 
-/// A change that a client requested.
+/// Who changes an execution, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Update execution.
+    Update,
+    /// Update execution status, which is allowed from `running` and `interrupted`.
+    Override,
+    /// Cancel execution, with its `grace_seconds`. Its reason is the nonce.
+    Cancel(i64),
+    /// The heartbeat of an interrupted execution's worker.
+    Revival,
+    /// Supervision, at a time in epoch milliseconds. Its reason is the nonce.
+    Service(i64),
+}
+
+/// A change that a client requested, or that the log shows.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// A text in its metadata or its reason, which no other change has.
     pub nonce: String,
-    /// Whether it is update execution status, which is allowed from `running` and `interrupted`.
-    pub ends_a_run: bool,
+    /// Whose it is.
+    pub kind: Kind,
     /// The status that it asks for.
     pub status: Option<&'static str>,
     /// The new values of the record's fields.
@@ -74,18 +94,22 @@ struct State {
     max_retries: i64,
     /// How often it was claimed.
     attempt: i64,
+    /// The reason and the `grace_seconds` of a cancel that was requested.
+    asked: Option<(String, i64)>,
     /// The fields that writers set, as the record has them.
     fields: Map<String, Value>,
 }
 
 impl State {
-    fn new(max_retries: i64, metadata: &Value) -> Self {
+    fn new(created: &Value) -> Option<Self> {
         let fields = json!({
-            "timeout_seconds": 300, "retry_count": 0, "tokens_used": null, "tool_calls_count": 0, "cost_estimate": null, "final_output": null,
-            "error_message": null, "error_details": null, "performance_metrics": {}, "metadata": metadata,
+            "timeout_seconds": created["timeout_seconds"], "retry_count": 0, "tokens_used": null, "tool_calls_count": 0, "cost_estimate": null, "final_output": null,
+            "error_message": null, "error_details": null, "performance_metrics": {}, "metadata": created["metadata"],
+            "heartbeat_timeout_seconds": created["heartbeat_timeout_seconds"],
+            "start_timeout_seconds": created["start_timeout_seconds"],
         });
-        let fields = fields.as_object().cloned().unwrap_or_default();
-        Self { version: 1, status: "pending", max_retries, attempt: 0, fields }
+        let (fields, max_retries) = (fields.as_object().cloned()?, created["max_retries"].as_i64()?);
+        Some(Self { version: 1, status: "pending", max_retries, attempt: 0, asked: None, fields })
     }
 
     fn retry_count(&self) -> i64 {
@@ -103,10 +127,18 @@ impl State {
         }
         let retrying = change.status == Some("retrying");
         if let Some(to) = change.status {
-            let allowed = targets(self.status).contains(&to)
-                && (!change.ends_a_run || ["running", "interrupted"].contains(&self.status));
+            let here = match change.kind {
+                Kind::Update | Kind::Cancel(_) | Kind::Service(_) => true,
+                Kind::Override => ["running", "interrupted"].contains(&self.status),
+                Kind::Revival => self.status == "interrupted",
+            };
+            let allowed = targets(self.status).contains(&to) && here;
             if !allowed || (retrying && self.retry_count() >= self.max_retries) {
                 return refuse(400, "INVALID_STATUS_TRANSITION", format!("from {} to {to}", self.status));
+            }
+            let starts = ["queued", "running", "retrying"].contains(&to) && change.kind != Kind::Revival;
+            if self.asked.is_some() && starts {
+                return refuse(400, "CANCEL_REQUESTED", format!("from {} to {to}", self.status));
             }
         } else if is_terminal(self.status) && FROZEN.iter().any(|field| change.fields.contains_key(*field)) {
             return refuse(400, "EXECUTION_FINISHED", format!("is {} ", self.status));
@@ -123,6 +155,19 @@ impl State {
         }
         let mut next = self.clone();
         next.version += 1;
+        match change.kind {
+            // Its worker is asked. Of one that nobody works on this is the end.
+            Kind::Cancel(grace) if self.status == "running" => {
+                next.asked = Some((change.nonce.clone(), grace));
+                return Ok(next);
+            }
+            // The same attempt goes on.
+            Kind::Revival => {
+                next.status = "running";
+                return Ok(next);
+            }
+            _ => {}
+        }
         if retrying {
             next.fields.insert("retry_count".to_owned(), json!(self.retry_count() + 1));
         }
@@ -141,7 +186,48 @@ impl State {
             }
         }
         next.fields.extend(change.fields.clone());
+        if matches!(change.kind, Kind::Service(_)) && change.status == Some("timeout") {
+            let said = next.fields.entry("error_message").or_insert(Value::Null);
+            if said.is_null() {
+                *said = json!(change.nonce);
+            }
+        }
         Ok(next)
+    }
+
+    /// The reason that the log has of a change.
+    fn logged(change: &Change) -> Value {
+        match change.kind {
+            Kind::Update => change.fields.get("error_message").cloned().unwrap_or_default(),
+            Kind::Override | Kind::Cancel(_) | Kind::Service(_) => json!(change.nonce),
+            Kind::Revival => json!("heartbeat"),
+        }
+    }
+
+    /// Whether a worker that speaks for `attempt` may be told this.
+    fn tells(&self, attempt: Option<i64>, told: &Value) -> bool {
+        let ours = attempt.is_none_or(|attempt| attempt == self.attempt);
+        let action = match self.status {
+            _ if !ours => "stop",
+            "pending" | "queued" | "retrying" => "claim",
+            "running" if self.asked.is_some() => "cancel",
+            "running" => "continue",
+            // Who is heard is running again.
+            "interrupted" => return false,
+            _ => "stop",
+        };
+        let reason = match (action, &self.asked) {
+            ("cancel", Some((reason, _))) => told["reason"] == reason.as_str(),
+            ("stop", _) => told["reason"].is_string(),
+            _ => told["reason"].is_null(),
+        };
+        let next = self.fields["heartbeat_timeout_seconds"].as_i64().map_or(60, |seconds| seconds / 3);
+        told["action"] == action
+            && told["status"] == self.status
+            && told["attempt"] == self.attempt
+            && told["heartbeat_in_seconds"] == next
+            && told["cancel_requested_at"].is_null() == self.asked.is_none()
+            && reason
     }
 
     /// Whether a record shows this state.
@@ -162,6 +248,9 @@ impl State {
         }
         if record["attempt"] != self.attempt || record["version"] != self.version {
             return Err(format!("version {}: the attempt should be {}: {record}", self.version, self.attempt));
+        }
+        if record["cancel_requested_at"].is_null() != self.asked.is_none() {
+            return wrong("cancel_requested_at");
         }
         if self.attempt == 0 && record["started_at"] != record["created_at"] {
             return wrong("started_at");
@@ -198,6 +287,9 @@ pub enum What {
     Record(i64, Value),
     /// The transitions.
     Log(Value),
+    /// What a worker was told that spoke for an attempt. Its request was sent and answered at these times, in epoch
+    /// milliseconds.
+    Heard(Option<i64>, Value, (i64, i64)),
     /// Applied, with the record or without. The version is that of the answer's `ETag`.
     Done(Change, i64, Option<Value>),
     /// Outcome unknown (503): it may have been applied, may still be, or never.
@@ -227,12 +319,29 @@ pub struct Settled {
     pub writes: usize,
     /// How many of them the service recognized by their tokens alone, after an attempt in doubt.
     pub recovered: usize,
+    /// How many were supervision's, by the status that it entered, and how many heartbeats revived.
+    pub supervised: BTreeMap<&'static str, u64>,
+    /// By how many milliseconds the latest of supervision's was later than due.
+    pub latest: i64,
+}
+
+impl Settled {
+    /// Adds those of another history.
+    pub fn add(&mut self, other: Self) {
+        self.writes += other.writes;
+        self.recovered += other.recovered;
+        for (what, times) in other.supervised {
+            *self.supervised.entry(what).or_default() += times;
+        }
+        self.latest = self.latest.max(other.latest);
+    }
 }
 
 /// Checks a history: each version has one writer, each writer one version, and each answer was due when it was sent.
 pub fn settle(history: &History) -> Result<Settled, String> {
     let steps = history.log["transitions"].as_array().ok_or("no transitions")?;
-    let (writers, unplaced) = writers(history, steps)?;
+    let logged = supervision::logged(steps)?;
+    let (writers, unplaced) = writers(history, steps, &logged)?;
     let missing: Vec<i64> = (2..=history.version).filter(|version| !writers.contains_key(version)).collect();
     if writers.last_key_value().is_some_and(|(last, _)| *last > history.version) {
         return Err(format!(
@@ -248,7 +357,8 @@ pub fn settle(history: &History) -> Result<Settled, String> {
             "no write that was answered as done, or as unknown, can have led to these versions, or one that was has none";
         search.wrong.clone().unwrap_or_else(|| format!("{why}: {missing:?} {unplaced:?}"))
     })?;
-    Ok(Settled { writes: writers.len(), recovered })
+    let (supervised, latest) = supervision::check(history, steps, &writers)?;
+    Ok(Settled { writes: writers.len(), recovered, supervised, latest })
 }
 
 /// A write whose version is not certain.
@@ -291,7 +401,11 @@ impl<'a> Search<'a> {
             };
         };
         let step = self.steps.iter().find(|step| step["version"] == version);
-        let logged = |change: &Change| step.and_then(|step| step["to"].as_str()) == change.status;
+        let logged = |change: &Change| match change.kind {
+            // Its worker is asked; where it was the end, the log has its reason.
+            Kind::Cancel(_) => step.is_none(),
+            _ => step.and_then(|step| step["to"].as_str()) == change.status,
+        };
         let mut candidates: Vec<usize> = (0..self.unplaced.len())
             .filter(|at| {
                 let unplaced = &self.unplaced[*at];
@@ -316,16 +430,18 @@ impl<'a> Search<'a> {
 
 /// Whether these writes, in this order, explain all answers.
 fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) -> Result<(), String> {
-    let max_retries = history.created["max_retries"].as_i64().ok_or("no max_retries")?;
-    let mut states = vec![State::new(max_retries, &history.created["metadata"])];
+    let mut states = vec![State::new(history.created).ok_or("no max_retries")?];
     let mut log = Vec::new();
     for (version, change) in writers {
         let before = &states[states.len() - 1];
         let after = before
             .after(change)
             .map_err(|refusal| format!("version {version} was written and not allowed: {refusal:?} {change:?}"))?;
-        if let Some(to) = change.status {
-            log.push(json!([before.status, to, version, after.attempt, change.fields.get("error_message")]));
+        // What a request leaves of the status is no transition.
+        if after.status != before.status {
+            let by_service = matches!(change.kind, Kind::Service(_));
+            let reason = State::logged(change);
+            log.push(json!([before.status, after.status, version, after.attempt, reason, by_service]));
         }
         states.push(after);
     }
@@ -334,8 +450,10 @@ fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) ->
         place.and_then(|place| states.get(place)).ok_or_else(|| format!("version {version} never was"))
     };
 
-    let logged: Vec<Value> =
-        steps.iter().map(|s| json!([s["from"], s["to"], s["version"], s["attempt"], s["reason"]])).collect();
+    let logged: Vec<Value> = steps
+        .iter()
+        .map(|s| json!([s["from"], s["to"], s["version"], s["attempt"], s["reason"], s["by"] == "service"]))
+        .collect();
     if logged != log {
         return Err(format!("the log is {logged:?} and should be {log:?}"));
     }
@@ -362,6 +480,12 @@ fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) ->
                 }
             }
             What::Done(_, _, None) | What::Unknown(_) => {}
+            What::Heard(attempt, told, _) => {
+                if !between().any(|state| state.is_ok_and(|state| state.tells(*attempt, told))) {
+                    let states = between().collect::<Vec<_>>();
+                    return Err(format!("a worker that speaks for {attempt:?} is told {told} in {states:?}"));
+                }
+            }
             What::Log(log) => {
                 let logged = log["transitions"].as_array().ok_or("no transitions")?;
                 let known = |bound: i64| steps.iter().filter(|step| step["version"].as_i64() <= Some(bound)).count();
@@ -396,24 +520,26 @@ fn fits(history: &History, steps: &[Value], writers: &BTreeMap<i64, &Change>) ->
 type Writers<'a> = (BTreeMap<i64, &'a Change>, Vec<Unplaced<'a>>);
 
 /// The writes by their versions, as far as these are certain, and the other writes.
-fn writers<'a>(history: &'a History, steps: &[Value]) -> Result<Writers<'a>, String> {
-    let mut writers = BTreeMap::new();
+fn writers<'a>(history: &'a History, steps: &[Value], logged: &'a [(i64, Change)]) -> Result<Writers<'a>, String> {
+    let mut writers: BTreeMap<i64, &Change> = logged.iter().map(|(version, change)| (*version, change)).collect();
     let mut unplaced = Vec::new();
     for seen in &history.seen {
         let (change, answered) = match &seen.what {
             What::Done(change, version, record) => (change, Some((*version, record))),
             What::Unknown(change) => (change, None),
-            What::Record(..) | What::Log(_) | What::Refused(..) => continue,
+            What::Record(..) | What::Log(_) | What::Refused(..) | What::Heard(..) => continue,
         };
-        let step = steps.iter().find(|step| step["reason"] == change.nonce.as_str());
+        // A cancel that supervision forces has the reason of its request.
+        let own = |step: &&Value| step["reason"] == change.nonce.as_str() && step["by"] != "service";
+        let step = steps.iter().find(own);
         let version = match (answered, step) {
             // The record shows this write as the last one, so the version is its own.
             (Some((version, Some(record))), _) if record["metadata"]["by"] == change.nonce.as_str() => Some(version),
-            (_, Some(step)) if change.ends_a_run => step["version"].as_i64(),
-            (Some(_), None) if change.ends_a_run => {
+            (_, Some(step)) if change.kind != Kind::Update => step["version"].as_i64(),
+            (Some(_), None) if change.kind == Kind::Override => {
                 return Err(format!("answered as done and not in the log: {change:?}"));
             }
-            (None, None) if change.ends_a_run => continue,
+            (None, None) if change.kind == Kind::Override => continue,
             _ => None,
         };
         match version {

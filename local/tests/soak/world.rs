@@ -3,7 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -33,6 +33,12 @@ pub struct Run {
     pub created: Value,
     /// How many requests about it are sent.
     pub life: u64,
+    /// How many versions supervision may write before a client learns of one: it interrupts, and it ends.
+    pub unseen: i64,
+    /// Whether its one cancel was sent.
+    pub cancelled: AtomicBool,
+    /// The newest attempt in any answer.
+    pub attempt: AtomicI64,
     /// How many were sent.
     pub asked: AtomicU64,
     /// Held for reading by each client with a request about it under way; true if no more may follow.
@@ -53,11 +59,14 @@ struct Known {
 
 impl Run {
     /// An execution that was accepted.
-    pub fn new(organization: u64, created: Value, life: u64) -> Self {
+    pub fn new(organization: u64, created: Value, life: u64, unseen: i64) -> Self {
         Self {
             organization,
             id: created["id"].as_str().expect("an id").to_owned(),
             life,
+            unseen,
+            cancelled: AtomicBool::new(false),
+            attempt: AtomicI64::new(0),
             asked: AtomicU64::new(0),
             closed: RwLock::new(false),
             known_state: Mutex::new(Known { version: 1, status: "pending".to_owned(), writing: 0 }),
@@ -80,10 +89,10 @@ impl Run {
     }
 
     /// Counts `writes` as answered, with a version or without. Returns the version than which the answer cannot be newer: every
-    /// write that was applied was answered to a client, or is still under way.
+    /// write that was applied was answered to a client, or is still under way, or is supervision's.
     pub fn answered(&self, writes: i64, version: Option<i64>, status: Option<&str>) -> i64 {
         let mut known_state = self.known_state.lock().expect("no panic while it is held");
-        let high = known_state.version + known_state.writing;
+        let high = known_state.version + known_state.writing + self.unseen;
         known_state.writing -= writes;
         if let Some(version) = version.filter(|version| *version >= known_state.version) {
             known_state.version = version;
@@ -92,6 +101,13 @@ impl Run {
             }
         }
         high
+    }
+
+    /// Learns the attempt that a record shows, if it is one.
+    pub fn learn(&self, record: &Value) {
+        if let Some(attempt) = record["attempt"].as_i64() {
+            self.attempt.fetch_max(attempt, Ordering::Relaxed);
+        }
     }
 
     /// Keeps an answer.
@@ -148,6 +164,8 @@ pub struct Flow {
 pub struct World {
     /// How many executions an organization gets before the next one begins.
     of_an_organization: u64,
+    /// How many of the slots all clients share: the first ones.
+    pub shared: usize,
     /// The executions that are worked on.
     pub slots: Vec<Mutex<Option<Arc<Run>>>>,
     /// Whether the clients must end.
@@ -163,12 +181,13 @@ pub struct World {
 }
 
 impl World {
-    /// A world for `slots` executions at a time, and `of_an_organization` executions for each organization before the next one
+    /// A world for `slots` executions at a time, of which all clients share the first `shared` ones, and `of_an_organization` executions for each organization before the next one
     /// begins.
-    pub fn new(slots: usize, of_an_organization: u64) -> Self {
+    pub fn new(slots: usize, shared: usize, of_an_organization: u64) -> Self {
         assert_eq!(of_an_organization % OF_A_FLOW, 0, "a flow belongs to one organization");
         Self {
             of_an_organization,
+            shared,
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             over: AtomicBool::new(false),
             answered: AtomicU64::new(0),

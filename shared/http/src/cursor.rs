@@ -13,10 +13,14 @@ use sha2::Sha256;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::id::{ExecutionId, OrganizationId};
 use ratchet_model::list::{Filter, Position};
+use ratchet_model::step::StepId;
 use ratchet_model::wire_name::WireName;
 
 /// First byte of a cursor: the version of its format. It is part of what is signed: a cursor of another version does not open.
 const FORMAT: u8 = 2;
+
+/// First byte of a cursor of a walk through steps.
+const FORMAT_STEPS: u8 = 3;
 
 /// The total of a walk whose list was not counted. No count comes near it.
 const NOT_COUNTED: u32 = u32::MAX;
@@ -72,6 +76,39 @@ impl CursorKey {
         }
         mac.update(content);
         mac
+    }
+
+    /// Signs the position of a walk through the steps of one execution.
+    fn sign_steps(&self, organization: &OrganizationId, id: &ExecutionId, content: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        // A list of executions begins with the length of its organization, which is never this.
+        mac.update(&u64::MAX.to_be_bytes());
+        mac.update(&(organization.as_str().len() as u64).to_be_bytes());
+        mac.update(organization.as_str().as_bytes());
+        mac.update(id.as_bytes());
+        mac.update(content);
+        mac
+    }
+
+    /// Creates a cursor of a walk through the steps of an execution: it goes on after `last`.
+    #[must_use]
+    pub fn seal_steps(&self, organization: &OrganizationId, id: &ExecutionId, last: &StepId) -> String {
+        let mut bytes = vec![FORMAT_STEPS];
+        bytes.extend(last.as_str().as_bytes());
+        let signature = self.sign_steps(organization, id, &bytes).finalize().into_bytes();
+        bytes.extend(signature.iter().take(SIGNATURE));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a cursor of a walk through steps; `None` if it is not one of this organization and this execution.
+    #[must_use]
+    pub fn open_steps(&self, organization: &OrganizationId, id: &ExecutionId, cursor: &str) -> Option<StepId> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (content, signature) = bytes.split_last_chunk::<SIGNATURE>()?;
+        self.sign_steps(organization, id, content).verify_truncated_left(signature).ok()?;
+        let (format, last) = content.split_first()?;
+        (*format == FORMAT_STEPS).then_some(())?;
+        StepId::parse(std::str::from_utf8(last).ok()?)
     }
 
     /// Creates a cursor.
@@ -169,6 +206,33 @@ mod tests {
         let signature = key.sign(&organization("acme"), &Filter::default(), &bytes).finalize().into_bytes();
         bytes.extend(&signature[..SIGNATURE]);
         assert_eq!(key.open(&organization("acme"), &Filter::default(), &URL_SAFE_NO_PAD.encode(bytes)), None);
+    }
+
+    #[test]
+    fn a_cursor_of_steps_opens_for_its_own_execution_only() {
+        let key = CursorKey::new(b"secret");
+        let (acme, other) = (organization("acme"), organization("other"));
+        let id = position().id;
+        let another = ExecutionId::parse("1b8f2f4e-6a3b-4a54-9a3c-5f0f8f6b1d2e").unwrap();
+        for last in ["a", "a#b", "\0", &"\u{10ffff}".repeat(128)] {
+            let last = StepId::parse(last).unwrap();
+            let cursor = key.seal_steps(&acme, &id, &last);
+            assert_eq!(key.open_steps(&acme, &id, &cursor), Some(last));
+            assert_eq!(key.open_steps(&other, &id, &cursor), None);
+            assert_eq!(key.open_steps(&acme, &another, &cursor), None);
+            assert_eq!(CursorKey::new(b"other").open_steps(&acme, &id, &cursor), None);
+            assert_eq!(key.open(&acme, &Filter::default(), &cursor), None);
+            let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+            for at in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[at / 8] ^= 1 << (at % 8);
+                assert_eq!(key.open_steps(&acme, &id, &URL_SAFE_NO_PAD.encode(changed)), None, "bit {at}");
+            }
+        }
+        let executions = key.seal(&acme, &Filter::default(), &position());
+        for text in ["", "x", "!", "AAAA", &executions] {
+            assert_eq!(key.open_steps(&acme, &id, text), None, "{text}");
+        }
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub fn log_error(error: &Error, correlation_id: &str) {
         | Error::InputsTooLarge { .. }
         | Error::RecordTooLarge { .. }
         | Error::UpdateTooLarge { .. }
+        | Error::StepTooLarge { .. }
         | Error::PageOutOfReach { .. }
         | Error::PageTooLarge { .. } => {}
     }

@@ -5,6 +5,7 @@ use ratchet_model::error::{Error, Rejection};
 use ratchet_model::error_code::ErrorCode;
 use ratchet_model::scope::{Scope, Scopes};
 use ratchet_model::status::Status;
+use ratchet_model::step::StepRefusal;
 use ratchet_model::wire_name::WireName;
 use serde::Serialize;
 
@@ -98,16 +99,18 @@ impl HttpError {
                 Error::NotFound => ErrorCode::ExecutionNotFound,
                 Error::Rejected(rejection) => match rejection {
                     Rejection::Transition { .. } | Rejection::NoRetryLeft { .. } => ErrorCode::InvalidStatusTransition,
+                    Rejection::CancelRequested { .. } | Rejection::CancelledSooner { .. } => ErrorCode::CancelRequested,
                     Rejection::Finished { .. } => ErrorCode::ExecutionFinished,
                     Rejection::RetryCount { .. } => ErrorCode::InvalidRetryCount,
                     Rejection::Timeout { .. } => ErrorCode::InvalidTimeout,
-                    Rejection::Version { .. } => ErrorCode::PreconditionFailed,
+                    Rejection::Version { .. } | Rejection::HeardSince => ErrorCode::PreconditionFailed,
                     Rejection::Attempt { .. } | Rejection::ClaimSuperseded { .. } => ErrorCode::AttemptSuperseded,
                 },
                 Error::IdempotencyKeyReused => ErrorCode::IdempotencyKeyReused,
-                Error::InputsTooLarge { .. } | Error::RecordTooLarge { .. } | Error::UpdateTooLarge { .. } => {
-                    ErrorCode::PayloadTooLarge
-                }
+                Error::InputsTooLarge { .. }
+                | Error::RecordTooLarge { .. }
+                | Error::UpdateTooLarge { .. }
+                | Error::StepTooLarge { .. } => ErrorCode::PayloadTooLarge,
                 // `From<Error>` converts these to validation errors.
                 Error::PageOutOfReach { .. } | Error::PageTooLarge { .. } => return None,
                 Error::StoreUnavailable { .. } => ErrorCode::StoreUnavailable,
@@ -121,10 +124,13 @@ impl HttpError {
     fn statuses(&self) -> (Option<Status>, Option<Status>) {
         match self {
             Self::Domain(Error::Rejected(rejection)) => match rejection {
-                Rejection::Transition { current, requested, .. } => (Some(*current), Some(*requested)),
+                Rejection::Transition { current, requested, .. }
+                | Rejection::CancelRequested { current, requested } => (Some(*current), Some(*requested)),
                 Rejection::NoRetryLeft { current, .. } => (Some(*current), Some(Status::Retrying)),
+                Rejection::CancelledSooner { current } => (Some(*current), Some(Status::Cancelled)),
                 Rejection::Finished { current, .. } => (Some(*current), None),
                 Rejection::RetryCount { .. }
+                | Rejection::HeardSince
                 | Rejection::Timeout { .. }
                 | Rejection::Version { .. }
                 | Rejection::Attempt { .. }
@@ -181,6 +187,9 @@ impl HttpError {
                 "The record does not hold this update: its fields have {size} bytes, and with what is stored already \
                  the record would pass {limit} bytes"
             ),
+            Self::Domain(Error::StepTooLarge { index, size, limit }) => {
+                format!("steps[{index}] would have {size} bytes; at most {limit} can be reported of one step at once")
+            }
             Self::Domain(Error::StoreUnavailable { .. }) => {
                 "The store did not answer in time and nothing was changed: try again".to_owned()
             }
@@ -199,6 +208,7 @@ impl HttpError {
 pub const fn status(code: ErrorCode) -> u16 {
     match code {
         ErrorCode::InvalidStatusTransition
+        | ErrorCode::CancelRequested
         | ErrorCode::ExecutionFinished
         | ErrorCode::InvalidRetryCount
         | ErrorCode::InvalidTimeout => 400,
@@ -267,6 +277,32 @@ fn list(statuses: &[Status]) -> String {
     names.join(", ")
 }
 
+/// Why the report of a step was refused: the sentence for people.
+#[must_use]
+pub fn explain_step(refusal: &StepRefusal) -> String {
+    match refusal {
+        StepRefusal::Ended { current, requested } => {
+            format!("The step is {current} and its end is final: it cannot become {requested}")
+        }
+        StepRefusal::Frozen { current, fields } => {
+            format!("The step is {current} and its result is final: {} cannot change", fields.join(", "))
+        }
+        StepRefusal::TooLarge { size, limit } => format!(
+            "The step does not hold this report: its fields have {size} bytes, and with what is stored already the step \
+             would pass {limit} bytes"
+        ),
+        StepRefusal::KeyReused => {
+            "This Idempotency-Key came before with another report of this step: use a new key for a new request"
+                .to_owned()
+        }
+        StepRefusal::Superseded { requested, current } => {
+            format!(
+                "Attempt {requested} is over, and this step of it was not written: attempt {current} is the present one"
+            )
+        }
+    }
+}
+
 /// Why the state of an execution does not allow a write.
 fn explain(rejection: &Rejection) -> String {
     match rejection {
@@ -275,6 +311,10 @@ fn explain(rejection: &Rejection) -> String {
                 format!("{current} is terminal")
             } else if current == requested {
                 format!("it is {current} already")
+            } else if *requested == Status::Cancelled {
+                "nobody works on it, so that there is nobody to override. Cancel execution (POST \
+                 /api/v1/executions/{execution_id}/cancel) cancels it"
+                    .to_owned()
             } else if requested.allowed_sources().contains(current) {
                 // The table allows it, and only this operation does not.
                 format!(
@@ -292,6 +332,15 @@ fn explain(rejection: &Rejection) -> String {
         Rejection::NoRetryLeft { current, retry_count, max_retries } => format!(
             "The status cannot change from {current} to retrying: {retry_count} of {max_retries} retries are used"
         ),
+        Rejection::CancelRequested { current, requested } => format!(
+            "The status cannot change from {current} to {requested}: a cancel is requested, so that nobody may take the \
+             execution up again. Report how it ended"
+        ),
+        // Nobody is told these two: a cancel that is asked for again and a pass of supervision go on from them.
+        Rejection::CancelledSooner { current } => {
+            format!("A cancel of the execution, which is {current}, is requested already, and not for later")
+        }
+        Rejection::HeardSince => "A heartbeat came in between".to_owned(),
         Rejection::Finished { current, fields } => {
             format!("The execution is {current} and its result is final: {} cannot change", fields.join(", "))
         }

@@ -3,6 +3,7 @@
 use ratchet_model::clock::{Timestamp, TimestampError};
 use ratchet_model::json::{self, JsonText, ParsedJson};
 use ratchet_model::wire_name::WireName;
+use serde_json::value::RawValue;
 
 use crate::validation::Validation;
 use crate::validation_error::{Location, ValidationErrorKind};
@@ -26,6 +27,11 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn of_body(body: &'a ParsedJson) -> Self {
         Self::new(vec!["body".into()], body.text(), body.members().into_iter().flatten())
+    }
+
+    /// Adds the error of a field that was read.
+    pub fn refuse(&self, name: &str, kind: &ValidationErrorKind, input: &str, validation: &mut Validation) {
+        validation.add(self.location_of(name), kind, input);
     }
 
     fn location_of(&self, name: &str) -> Vec<Location> {
@@ -183,6 +189,40 @@ impl<'a> Fields<'a> {
             fields.finish(validation);
         } else {
             validation.add(self.location_of(name), &ValidationErrorKind::NotAModel, text);
+        }
+    }
+
+    /// A required list of `min` to `max` objects with fields of their own: `read` reads those of one, and a field that it
+    /// leaves is extra. Of a longer list the first `max` are read.
+    pub fn required_list(
+        &mut self,
+        name: &'static str,
+        (min, max): (usize, usize),
+        validation: &mut Validation,
+        mut read: impl FnMut(&mut Fields<'_>, &mut Validation),
+    ) {
+        let Some(text) = self.take_required(name, validation) else { return };
+        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+            validation.add(self.location_of(name), &ValidationErrorKind::NotAList, text);
+            return;
+        };
+        let count = elements.len();
+        if count < min {
+            validation.add(self.location_of(name), &ValidationErrorKind::TooFewItems(min, count), text);
+        } else if count > max {
+            validation.add(self.location_of(name), &ValidationErrorKind::TooManyItems(max, count), text);
+        }
+        for (index, element) in elements.into_iter().take(max).enumerate() {
+            let mut location = self.location_of(name);
+            location.push(Location::Offset(index as u64));
+            let Some(parsed) = json::parse(element.get()).ok() else { continue };
+            if let Some(members) = parsed.members() {
+                let mut fields = Fields::new(location, parsed.text(), members);
+                read(&mut fields, validation);
+                fields.finish(validation);
+            } else {
+                validation.add(location, &ValidationErrorKind::NotAModel, element.get());
+            }
         }
     }
 

@@ -5,8 +5,9 @@
 
 use ratchet_model::error::{Error, Rejection};
 use ratchet_model::limits::{
-    MAX_BODY, MAX_ERROR_MESSAGE, MAX_IDEMPOTENCY_KEY, MAX_INTEGER, MAX_NAME, MAX_PAGE_SIZE, MAX_RECORD, MAX_RETRIES,
-    MAX_TIMEOUT_SECONDS,
+    MAX_BODY, MAX_ERROR_MESSAGE, MAX_GRACE_SECONDS, MAX_HEARTBEAT_TIMEOUT_SECONDS, MAX_IDEMPOTENCY_KEY, MAX_INTEGER,
+    MAX_NAME, MAX_PAGE_SIZE, MAX_RECORD, MAX_RETRIES, MAX_SHOWN_STEPS, MAX_START_TIMEOUT_SECONDS, MAX_STEP_ID,
+    MAX_STEP_REPORT, MAX_STEPS, MAX_TIMEOUT_SECONDS, MIN_HEARTBEAT_TIMEOUT_SECONDS,
 };
 use ratchet_model::scope::{Scope, Scopes};
 use serde::Serialize;
@@ -21,10 +22,17 @@ use crate::validation_error::ValidationErrors;
 const _: () = assert!(
     MAX_NAME == 256
         && MAX_TIMEOUT_SECONDS == 604_800
+        && MIN_HEARTBEAT_TIMEOUT_SECONDS == 15
+        && MAX_HEARTBEAT_TIMEOUT_SECONDS == 86_400
+        && MAX_START_TIMEOUT_SECONDS == 2_592_000
+        && MAX_GRACE_SECONDS == 3_600
         && MAX_RETRIES == 100
         && MAX_ERROR_MESSAGE == 65_536
         && MAX_IDEMPOTENCY_KEY == 255
         && MAX_PAGE_SIZE == 100
+        && MAX_STEP_ID == 128
+        && MAX_STEPS == 25
+        && MAX_SHOWN_STEPS == 100
         && MAX_INTEGER == 9_007_199_254_740_991
         && MAX_BODY == 1_048_576
 );
@@ -159,13 +167,18 @@ pub struct ExecutionNotFound(pub ErrorResponse);
 #[response(example = json!(ErrorResponse::sample(Error::Rejected(Rejection::Version { current: 2 }))))]
 pub struct PreconditionFailed(pub ErrorResponse);
 
-/// The body has more than 1 MiB, or the record would have more than 400 KB. From 10 MB on it is API Gateway's own
-/// answer.
+/// The body has more than 1 MiB, the record would have more than 400 KB, or the report of one step has more than 350 KB.
+/// From 10 MB on it is API Gateway's own answer.
 #[derive(Debug, ToResponse)]
 #[response(examples(
     ("body" = (value = json!(ErrorResponse::sample(HttpError::BodyTooLarge { size: 1_048_658, limit: MAX_BODY })))),
     ("record" = (value = json!(ErrorResponse::sample(Error::RecordTooLarge { size: 420_289, limit: MAX_RECORD })))),
     ("update" = (value = json!(ErrorResponse::sample(Error::UpdateTooLarge { size: 420_013, limit: MAX_RECORD })))),
+    ("step" = (value = json!(ErrorResponse::sample(Error::StepTooLarge {
+        index: 1,
+        size: 360_115,
+        limit: MAX_STEP_REPORT
+    })))),
     ("API Gateway" = (value = json!({ "message": "Request Entity Too Large" })))
 ))]
 pub struct PayloadTooLarge(pub ErrorOrGatewayMessage);

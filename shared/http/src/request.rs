@@ -5,6 +5,7 @@ use lambda_http::request::RequestContext;
 use ratchet_model::caller::Caller;
 use ratchet_model::change::{IfMatch, WriteOptions};
 use ratchet_model::error::Error;
+use ratchet_model::execution::version_of_etag;
 use ratchet_model::id::ExecutionId;
 use ratchet_model::idempotency::IdempotencyKey;
 use ratchet_model::json::{self, ParsedJson};
@@ -134,6 +135,16 @@ impl Request {
     /// [`HttpError::BodyTooLarge`], [`HttpError::UnsupportedMediaType`], or [`HttpError::Invalid`] for a text that is
     /// not a JSON object.
     pub fn json(&self) -> Result<ParsedJson, HttpError> {
+        self.json_around(1)
+    }
+
+    /// Reads the body as JSON, in which the objects of the caller's own stand `around` levels deep
+    /// ([`json::parse_around`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Request::json`].
+    pub fn json_around(&self, around: usize) -> Result<ParsedJson, HttpError> {
         let bytes: &[u8] = self.http.body();
         if bytes.len() > MAX_BODY {
             return Err(HttpError::BodyTooLarge { size: bytes.len(), limit: MAX_BODY });
@@ -144,13 +155,27 @@ impl Request {
             let content_type = content_type.chars().take(128).collect();
             return Err(HttpError::UnsupportedMediaType { content_type });
         }
-        read_json(bytes).map_err(|error| match self.content_encoding() {
+        read_json(bytes, around).map_err(|error| match self.content_encoding() {
             // A proxy or a client has compressed it: that is to be said, and not that the bytes are no JSON.
             Some(encoding) => {
                 HttpError::UnsupportedContentEncoding { content_encoding: encoding.chars().take(128).collect() }
             }
             None => error,
         })
+    }
+
+    /// Reads the body as JSON, where no body is as good as `{}`: of whatever type an empty one is said to be.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Request::json`].
+    pub fn optional_json(&self) -> Result<ParsedJson, HttpError> {
+        let bytes: &[u8] = self.http.body();
+        if bytes.len() <= MAX_BODY && bytes.iter().all(u8::is_ascii_whitespace) {
+            read_json(b"{}", 1)
+        } else {
+            self.json()
+        }
     }
 
     /// The encoding of the body, if it is said to have one.
@@ -205,7 +230,7 @@ impl Request {
             // A weak tag never matches here (RFC 9110, 13.1.1), nor does one in a form that this service does not
             // issue.
             .filter(|tag| !tag.weak)
-            .filter_map(|tag| tag.opaque.parse().ok().filter(|version: &i64| version.to_string() == tag.opaque))
+            .filter_map(|tag| version_of_etag(tag.opaque))
             .collect();
         // A condition cannot list any number of versions, and no real request names so many of one record.
         versions.truncate(50);
@@ -214,7 +239,7 @@ impl Request {
 }
 
 /// Reads bytes as a JSON object.
-fn read_json(bytes: &[u8]) -> Result<ParsedJson, HttpError> {
+fn read_json(bytes: &[u8], around: usize) -> Result<ParsedJson, HttpError> {
     let body = || Location::from("body");
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -229,7 +254,7 @@ fn read_json(bytes: &[u8]) -> Result<ParsedJson, HttpError> {
     if matches!(text.trim_matches([' ', '\t', '\r', '\n']), "" | "null") {
         return Err(HttpError::invalid(vec![body()], &ValidationErrorKind::Missing, "null"));
     }
-    let parsed = json::parse(text).map_err(|error| {
+    let parsed = json::parse_around(text, around).map_err(|error| {
         let location = Location::Offset(error.position as u64);
         let foreign = error.reason == json::LONE_SURROGATE
             || json::FOREIGN_VALUES.iter().any(|(_, reason)| *reason == error.reason);

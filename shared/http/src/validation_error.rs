@@ -17,7 +17,7 @@ const MAX_NAMING: usize = 20;
 pub enum Location {
     /// A name.
     Name(String),
-    /// An offset into the body.
+    /// An offset into the body, or the index of an element of a list.
     Offset(u64),
 }
 
@@ -36,6 +36,14 @@ pub enum ValidationErrorKind {
     NotAModel,
     /// Not an object, where an object of the caller's own is expected.
     NotAnObject,
+    /// Not a list.
+    NotAList,
+    /// A list of fewer elements than this many, and how many it has.
+    TooFewItems(usize, usize),
+    /// A list of more elements than this many, and how many it has.
+    TooManyItems(usize, usize),
+    /// The id of a step that another one in the same request has.
+    RepeatedStep,
     /// Not a string.
     NotAString,
     /// Fewer than this many characters.
@@ -113,6 +121,9 @@ impl ValidationErrorKind {
             Self::Missing => "missing",
             Self::NotAModel => "model_attributes_type",
             Self::NotAnObject => "dict_type",
+            Self::NotAList => "list_type",
+            Self::TooFewItems(..) => "too_short",
+            Self::TooManyItems(..) => "too_long",
             Self::NotAString => "string_type",
             Self::TooShort(_) => "string_too_short",
             Self::TooLong(_) | Self::TooLongBeside(..) => "string_too_long",
@@ -131,7 +142,9 @@ impl ValidationErrorKind {
             Self::Extra(_) => "extra_forbidden",
             Self::Repeated => "multiple_argument_values",
             Self::NotJson(_) | Self::NotJsonIn(..) => "json_invalid",
-            Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) => "value_error",
+            Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) | Self::RepeatedStep => {
+                "value_error"
+            }
             Self::More(_) => "too_many_problems",
         }
     }
@@ -141,6 +154,12 @@ impl ValidationErrorKind {
             Self::Missing => "Field required".to_owned(),
             Self::NotAModel => "Input should be a valid dictionary or object to extract fields from".to_owned(),
             Self::NotAnObject => "Input should be a valid dictionary".to_owned(),
+            Self::NotAList => "Input should be a valid list".to_owned(),
+            Self::TooFewItems(least, actual) => format!("List should have at least {}, not {actual}", items(*least)),
+            Self::TooManyItems(most, actual) => format!("List should have at most {}, not {actual}", items(*most)),
+            Self::RepeatedStep => {
+                "This step is in the request already: send one report of a step in a request".to_owned()
+            }
             Self::NotAString => "Input should be a valid string".to_owned(),
             Self::TooShort(length) => format!("String should have at least {}", characters(*length)),
             Self::TooLong(length) => format!("String should have at most {}", characters(*length)),
@@ -199,12 +218,19 @@ impl ValidationErrorKind {
             Self::NotJson(reason) | Self::NotJsonIn(reason, _) => json!({ "error": reason }),
             Self::Pattern(allowed) => json!({ "pattern": allowed }),
             Self::MalformedTime => json!({ "error": "not an RFC 3339 date and time" }),
-            Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) => {
+            Self::TooFewItems(least, actual) => {
+                json!({ "field_type": "List", "min_length": least, "actual_length": actual })
+            }
+            Self::TooManyItems(most, actual) => {
+                json!({ "field_type": "List", "max_length": most, "actual_length": actual })
+            }
+            Self::Cursor | Self::PageTooFar | Self::PageWithCursor | Self::PageTooLarge(_) | Self::RepeatedStep => {
                 json!({ "error": self.message() })
             }
             Self::Missing
             | Self::NotAModel
             | Self::NotAnObject
+            | Self::NotAList
             | Self::NotAString
             | Self::NotAnInteger
             | Self::Fraction
@@ -218,6 +244,10 @@ impl ValidationErrorKind {
             | Self::More(_) => return None,
         })
     }
+}
+
+fn items(count: usize) -> String {
+    if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
 }
 
 fn characters(count: usize) -> String {
@@ -247,8 +277,8 @@ fn listed(names: &[&str], word: &str) -> String {
     schema(examples(json!(ValidationErrorKind::Fraction.at(vec!["body".into(), "tokens_used".into()], "1.5"))))
 )]
 pub struct ValidationError {
-    /// The way to it: `body`, `query` or `header` first, then names of fields. A text that is not JSON has the offset
-    /// of the mistake there, in characters.
+    /// The way to it: `body`, `query` or `header` first, then names of fields, and of an element of a list its index. A
+    /// text that is not JSON has the offset of the mistake there, in characters.
     #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub loc: Vec<Location>,
     /// A sentence for people.

@@ -38,7 +38,17 @@ const EXPIRES_AT: &str = "expires_at";
 /// what becomes of a character in the context that is not ASCII.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The id of the service itself as a writer: the `by` of the transitions of supervision. No key of the table has it.
+pub const SERVICE: &str = "service";
+
 impl Caller {
+    /// The service itself, as it supervises the executions of an organization.
+    #[must_use]
+    pub fn service(organization: OrganizationId) -> Self {
+        let key_id = KeyId::new_unchecked(SERVICE);
+        Self { organization, key_id, key_name: None, scopes: Scopes::default(), expires_at: None }
+    }
+
     /// Reads the caller from the authorizer's context in an event. `context` returns a field by its name.
     ///
     /// A context without a name and an end is read, too: the key has none, or the authorizer that answered was of a

@@ -40,6 +40,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This moment less `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// Parses an RFC 3339 date and time, or one whose offset has no colon (`+0200`, as strftime's `%z` writes it). Digits
     /// below the millisecond are truncated.
     ///
@@ -100,6 +106,32 @@ impl Timestamp {
         }
         Some(text)
     }
+}
+
+/// The seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
+/// The longest duration that is read: a hundred years, so that now and as much more is a date that can be written.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * DAY);
+
+/// Reads a duration as people write it on a command line: a whole number and `s`, `m`, `h` or `d`, at most `36500d`.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => DAY,
+        _ => return None,
+    };
+    let digits = text.strip_suffix(unit)?;
+    // A sign would be read, too.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    count.checked_mul(seconds).map(Duration::from_secs).filter(|duration| *duration <= LONGEST)
 }
 
 impl fmt::Display for Timestamp {

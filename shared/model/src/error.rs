@@ -32,6 +32,15 @@ pub enum Error {
         /// How many bytes the record may have.
         limit: usize,
     },
+    /// The report of one step is larger than it may be.
+    StepTooLarge {
+        /// Its place among the reports of the request, from 0.
+        index: usize,
+        /// Its size, in bytes.
+        size: usize,
+        /// How many bytes it may have.
+        limit: usize,
+    },
     /// A numbered page that only a walk by cursor reaches.
     PageOutOfReach {
         /// Its number.
@@ -77,6 +86,9 @@ impl std::fmt::Display for Error {
             Self::UpdateTooLarge { size, limit } => {
                 write!(formatter, "{size} bytes of fields for a record of at most {limit}")
             }
+            Self::StepTooLarge { index, size, limit } => {
+                write!(formatter, "{size} bytes in the report of step {index}, of at most {limit}")
+            }
             Self::PageOutOfReach { page } => write!(formatter, "page {page} is out of reach"),
             Self::PageTooLarge { page_size, fitting } => {
                 write!(formatter, "of {page_size} records {fitting} fit into an answer")
@@ -121,6 +133,20 @@ pub enum Rejection {
         /// How often it may be retried.
         max_retries: i64,
     },
+    /// A cancel is requested: nobody may take the execution up again.
+    CancelRequested {
+        /// The status that the execution has.
+        current: Status,
+        /// The requested status.
+        requested: Status,
+    },
+    /// A cancel is requested already, and is forced as early as it would be by this request.
+    CancelledSooner {
+        /// The status that the execution has.
+        current: Status,
+    },
+    /// A heartbeat came since supervision judged the execution.
+    HeardSince,
     /// A frozen field after a terminal status.
     Finished {
         /// The terminal status.

@@ -11,6 +11,8 @@ use crate::wire_name::{self, WireName};
 pub enum ErrorCode {
     /// 400: the table of transitions does not allow it.
     InvalidStatusTransition,
+    /// 400: a requested cancel does not allow it.
+    CancelRequested,
     /// 400: the field is frozen, because the execution has ended.
     ExecutionFinished,
     /// 400: `retry_count` would fall or pass `max_retries`.
@@ -42,6 +44,7 @@ pub enum ErrorCode {
 impl WireName for ErrorCode {
     const ALL: &'static [Self] = &[
         Self::InvalidStatusTransition,
+        Self::CancelRequested,
         Self::ExecutionFinished,
         Self::InvalidRetryCount,
         Self::InvalidTimeout,
@@ -60,6 +63,7 @@ impl WireName for ErrorCode {
     fn as_str(self) -> &'static str {
         match self {
             Self::InvalidStatusTransition => "INVALID_STATUS_TRANSITION",
+            Self::CancelRequested => "CANCEL_REQUESTED",
             Self::ExecutionFinished => "EXECUTION_FINISHED",
             Self::InvalidRetryCount => "INVALID_RETRY_COUNT",
             Self::InvalidTimeout => "INVALID_TIMEOUT",

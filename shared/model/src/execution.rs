@@ -1,12 +1,14 @@
 //! The record of one execution (contract, "The record"), and the lists of names in it.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::id::{ExecutionId, KeyId, OrganizationId};
 use crate::json::JsonText;
 use crate::key_name::KeyName;
 use crate::status::Status;
+use crate::step::Step;
 use crate::wire_name::{self, WireName};
 
 /// What set an execution off.
@@ -72,46 +74,6 @@ impl WireName for Priority {
     }
 }
 
-/// A part of an execution's work. No operation reports steps yet, so there is none in any answer; when there are, these
-/// are their fields.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Step {
-    /// The step's id.
-    pub step_id: Option<String>,
-    /// Its name.
-    pub step_name: Option<String>,
-    /// Its kind.
-    pub step_type: Option<String>,
-    /// The tool that it calls.
-    pub tool_name: Option<String>,
-    /// Where it stands.
-    pub status: Option<Status>,
-    /// What went into it.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
-    pub input_data: Option<JsonText>,
-    /// What came out of it.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
-    pub output_data: Option<JsonText>,
-    /// What went wrong, for people.
-    pub error_message: Option<String>,
-    /// When it started.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    pub completed_at: Option<Timestamp>,
-    /// How long it took, in milliseconds.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
-    pub duration_ms: Option<i64>,
-    /// How often it was retried.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
-    pub retry_count: Option<i64>,
-    /// Whatever the writer wants to find again.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>))]
-    pub metadata: Option<JsonText>,
-}
-
 /// One run of a flow by an agent, as the API shows it. The order of the fields is the order in the answers.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -165,11 +127,26 @@ pub struct Execution {
     /// ran.
     #[cfg_attr(feature = "openapi", schema(required, minimum = 0, maximum = 9_007_199_254_740_991_i64))]
     pub duration_ms: Option<i64>,
-    /// How long it may take, in seconds. Whoever watches it acts on it. Update execution may raise it.
+    /// How long it may take from its first `running` on, retries included, in seconds: after that the service ends it with
+    /// `timeout`. Update execution may raise it.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 604_800))]
     pub timeout_seconds: i64,
-    /// Empty until the steps operation exists.
-    pub steps: Vec<Step>,
+    /// How long its worker may send no heartbeat, in seconds: after that the service says `interrupted`. Null: it is not
+    /// watched for silence.
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 15, maximum = 86_400))]
+    pub heartbeat_timeout_seconds: Option<i64>,
+    /// How long after the later of `created_at` and `scheduled_at` it may first run, in seconds: after that the service ends
+    /// it with `timeout`. Null: as late as it likes.
+    #[cfg_attr(feature = "openapi", schema(required, minimum = 1, maximum = 2_592_000))]
+    pub start_timeout_seconds: Option<i64>,
+    /// When cancel execution was asked for while it ran; null: it was not. It stays when the execution has ended, however
+    /// it did.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required))]
+    pub cancel_requested_at: Option<Timestamp>,
+    /// The first 100 steps by `step_id`, or fewer where they are large; null where there are some and the answer does not
+    /// show them, as in lists. List steps shows all.
+    #[cfg_attr(feature = "openapi", schema(required, max_items = 100))]
+    pub steps: Option<Vec<Step>>,
     /// The result; comes back exactly as sent.
     #[serde(skip_serializing_if = "is_left_out")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Map<String, serde_json::Value>>, required))]
@@ -243,10 +220,14 @@ impl Execution {
         }
     }
 
-    /// The strong validator of this state of the record (contract, "Concurrency and repeats").
+    /// The strong validator of this state of the record (contract, "Concurrency and repeats"). Steps leave the version: with
+    /// shown steps it has a hash of their ids and versions besides.
     #[must_use]
     pub fn etag(&self) -> String {
-        etag(self.version)
+        match self.steps.as_deref() {
+            None | Some([]) => etag(self.version),
+            Some(steps) => format!("\"{}.{}\"", self.version, hash(steps)),
+        }
     }
 }
 
@@ -254,6 +235,35 @@ impl Execution {
 #[must_use]
 pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
+}
+
+/// How many bytes of a SHA-256 an `ETag` has.
+const HASH: usize = 8;
+
+/// A hash of the ids and versions of steps, as hexadecimal digits.
+fn hash(steps: &[Step]) -> String {
+    let mut hash = Sha256::new();
+    for step in steps {
+        let id = step.step_id.as_str().as_bytes();
+        hash.update(id.len().to_be_bytes());
+        hash.update(id);
+        hash.update(step.version.to_be_bytes());
+    }
+    let start = hash.finalize().first_chunk::<HASH>().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(start))
+}
+
+/// The version in the text of an `ETag` that this service issues, without its quotes; `None` for any other text.
+#[must_use]
+pub fn version_of_etag(opaque: &str) -> Option<i64> {
+    let version = match opaque.split_once('.') {
+        None => opaque,
+        Some((version, hash)) => {
+            let issued = hash.len() == 2 * HASH && hash.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+            issued.then_some(version)?
+        }
+    };
+    version.parse().ok().filter(|number: &i64| number.to_string() == version)
 }
 
 /// One change of status that took effect.
@@ -267,13 +277,13 @@ pub struct Transition {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// The id of the API key that did it.
+    /// The id of the API key that did it; `service` where the service's own supervision did.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub by: KeyId,
     /// The name that this key had; null where it had none, as in transitions before version 0.2.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<String>, min_length = 1, max_length = 64))]
     pub by_name: Option<KeyName>,
-    /// The first 1024 characters of the `error_message` given with it.
+    /// The first 1024 characters of the `error_message` given with it, the reason of a cancel, or the service's own sentence.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub reason: Option<String>,
     /// The attempt that it began or belongs to; 0 before the first.
@@ -282,4 +292,28 @@ pub struct Transition {
     /// The version of the execution after it.
     #[cfg_attr(feature = "openapi", schema(minimum = 2))]
     pub version: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_says_its_version_with_a_hash_or_without() {
+        for (tag, version) in [
+            ("7", Some(7)),
+            ("7.0123456789abcdef", Some(7)),
+            ("07", None),
+            ("+7", None),
+            ("7.", None),
+            (".0123456789abcdef", None),
+            ("7.0123456789ABCDEF", None),
+            ("7.0123456789abcde", None),
+            ("7.0123456789abcdef0", None),
+            ("7.0123456789abcdef.", None),
+            ("", None),
+        ] {
+            assert_eq!(version_of_etag(tag), version, "{tag}");
+        }
+    }
 }

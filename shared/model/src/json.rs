@@ -107,9 +107,20 @@ impl ParsedJson {
 ///
 /// The first thing that is not JSON, or the first level that is too deep.
 pub fn parse(text: &str) -> Result<ParsedJson, SyntaxError> {
+    parse_around(text, 1)
+}
+
+/// Parses a JSON text in which what may nest [`MAX_DEPTH`] deep stands `around` levels deep itself: in the fields of an object
+/// 1, in those of an object in a list in a field 3.
+///
+/// # Errors
+///
+/// Those of [`parse`].
+pub fn parse_around(text: &str, around: usize) -> Result<ParsedJson, SyntaxError> {
+    let levels = MAX_DEPTH + around;
     let mut reader =
         Reader { input: text, bytes: text.as_bytes(), at: 0, out: String::with_capacity(text.len()), member: None };
-    let outcome = reader.document();
+    let outcome = reader.document(levels);
     match outcome {
         Ok(members) => Ok(ParsedJson { text: reader.out, members }),
         Err(reason) => {
@@ -154,13 +165,12 @@ struct Member<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> ParseResult<Option<Members>> {
+    fn document(&mut self, levels: usize) -> ParseResult<Option<Members>> {
         self.skip_space();
-        // A field's own levels are counted from the field: the body around it is one more.
         let members = if self.peek() == Some(b'{') {
-            Some(self.object(MAX_DEPTH + 1, true)?)
+            Some(self.object(levels, true)?)
         } else {
-            self.value(MAX_DEPTH + 1)?;
+            self.value(levels)?;
             None
         };
         self.member = None;

@@ -16,7 +16,28 @@ pub const MAX_NAME: usize = 256;
 /// The greatest `timeout_seconds`: a week.
 pub const MAX_TIMEOUT_SECONDS: i64 = 604_800;
 
-/// The `timeout_seconds` of an execution whose caller names none.
+/// The least `heartbeat_timeout_seconds`.
+pub const MIN_HEARTBEAT_TIMEOUT_SECONDS: i64 = 15;
+
+/// The greatest `heartbeat_timeout_seconds`: a day.
+pub const MAX_HEARTBEAT_TIMEOUT_SECONDS: i64 = 86_400;
+
+/// The greatest `start_timeout_seconds`: thirty days.
+pub const MAX_START_TIMEOUT_SECONDS: i64 = 2_592_000;
+
+/// The greatest `grace_seconds` of a cancel: an hour.
+pub const MAX_GRACE_SECONDS: i64 = 3_600;
+
+/// The `grace_seconds` of a cancel whose caller names none.
+pub const DEFAULT_GRACE_SECONDS: i64 = 60;
+
+/// The reason of a cancel whose caller names none.
+pub const DEFAULT_CANCEL_REASON: &str = "Cancel requested";
+
+/// How often supervision interrupts one execution: each interruption and each revival is an entry of its log.
+pub const MAX_INTERRUPTIONS: i64 = 100;
+
+/// The `timeout_seconds` of an execution whose caller names none, where the service is not set to another.
 pub const DEFAULT_TIMEOUT_SECONDS: i64 = 300;
 
 /// The greatest `retry_count` and `max_retries`.
@@ -37,6 +58,19 @@ pub const MAX_KEY_NAME: usize = 64;
 /// The longest Idempotency-Key, in characters.
 pub const MAX_IDEMPOTENCY_KEY: usize = 255;
 
+/// The longest id of a step, in characters.
+pub const MAX_STEP_ID: usize = 128;
+
+/// The greatest number of steps that one request may report.
+pub const MAX_STEPS: usize = 25;
+
+/// How large one report of a step may be, in bytes. What is known of the step already comes to it, and what the service
+/// keeps beside it, within [`MAX_RECORD`].
+pub const MAX_STEP_REPORT: usize = 350 * 1024;
+
+/// How many steps a record shows, and a page of the list of steps has at most.
+pub const MAX_SHOWN_STEPS: usize = 100;
+
 /// The greatest number of executions of one page.
 pub const MAX_PAGE_SIZE: i64 = 100;
 
@@ -51,6 +85,12 @@ pub const MAX_COUNT_LIMIT: i64 = 10_000;
 
 /// The `count_limit` where the caller names none.
 pub const DEFAULT_COUNT_LIMIT: usize = 1_000;
+
+/// The longest that wait execution waits, in seconds: less than API Gateway waits for a function.
+pub const MAX_WAIT_SECONDS: i64 = 25;
+
+/// How long wait execution waits where the caller does not say, in seconds.
+pub const DEFAULT_WAIT_SECONDS: i64 = 20;
 
 /// The `agent_id` of an execution whose caller names none.
 pub const UNASSIGNED: &str = "unassigned";

@@ -18,8 +18,12 @@ pub struct NewExecution {
     pub variables: JsonText,
     /// How urgent it is.
     pub priority: Priority,
-    /// How long it may take.
+    /// How long it may take from its first `running` on, in seconds.
     pub timeout_seconds: i64,
+    /// How long its worker may be silent, in seconds; `None`: it is not watched for silence.
+    pub heartbeat_timeout_seconds: Option<i64>,
+    /// How long it may take to start, in seconds; `None`: as long as it likes.
+    pub start_timeout_seconds: Option<i64>,
     /// How often it may be retried.
     pub max_retries: i64,
     /// The caller's own data.

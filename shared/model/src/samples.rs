@@ -14,6 +14,7 @@ use crate::key_name::KeyName;
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_SECONDS, UNASSIGNED};
 use crate::scope::Scopes;
 use crate::status::Status;
+use crate::step::{Step, StepId};
 
 /// A time.
 #[must_use]
@@ -53,7 +54,10 @@ pub fn pending() -> Execution {
         completed_at: None,
         duration_ms: None,
         timeout_seconds: 900,
-        steps: Vec::new(),
+        heartbeat_timeout_seconds: Some(120),
+        start_timeout_seconds: None,
+        cancel_requested_at: None,
+        steps: Some(Vec::new()),
         final_output: None,
         error_message: None,
         error_details: None,
@@ -96,6 +100,52 @@ pub fn completed() -> Execution {
     }
 }
 
+/// A step that is under way: the first report of it.
+#[must_use]
+pub fn running_step() -> Step {
+    Step {
+        step_id: StepId::parse("01-lookup").expect("a step's id"),
+        step_name: "Look the customer up".to_owned(),
+        step_type: "tool".to_owned(),
+        tool_name: Some("crm.search".to_owned()),
+        status: Status::Running,
+        input_data: Some(json(r#"{ "customer": "C-17" }"#)),
+        output_data: None,
+        error_message: None,
+        started_at: Some(time("2026-11-21T18:11:21.304Z")),
+        completed_at: None,
+        duration_ms: None,
+        retry_count: None,
+        metadata: JsonText::empty_object(),
+        version: 1,
+    }
+}
+
+/// The same step, at its end.
+#[must_use]
+pub fn completed_step() -> Step {
+    Step {
+        status: Status::Completed,
+        output_data: Some(json(r#"{ "open_invoices": 2, "limit": 250.0 }"#)),
+        completed_at: Some(time("2026-11-21T18:11:22.116Z")),
+        duration_ms: Some(812),
+        version: 2,
+        ..running_step()
+    }
+}
+
+/// The id of the step after it.
+#[must_use]
+pub fn next_step() -> StepId {
+    StepId::parse("02-decide").expect("a step's id")
+}
+
+/// [`completed`] with its step.
+#[must_use]
+pub fn completed_with_step() -> Execution {
+    Execution { steps: Some(vec![completed_step()]), ..completed() }
+}
+
 /// Another execution, that an operator ended as failed.
 #[must_use]
 pub fn failed() -> Execution {
@@ -113,6 +163,7 @@ pub fn failed() -> Execution {
         completed_at: Some(now),
         duration_ms: Some(2118),
         timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+        heartbeat_timeout_seconds: None,
         error_message: Some("The worker's host was replaced".to_owned()),
         error_details: Some(json(r#"{ "message": "The worker's host was replaced", "host": "worker-12" }"#)),
         max_retries: DEFAULT_MAX_RETRIES,

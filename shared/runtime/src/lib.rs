@@ -3,5 +3,6 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::panic))]
 
 pub mod logging;
+pub mod metrics;
 pub mod serve;
 pub mod settings;

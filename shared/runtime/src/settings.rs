@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::Credentials;
 use ratchet_http::cursor::CursorKey;
 use ratchet_model::clock::SystemClock;
+use ratchet_model::limits::{DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS};
 use ratchet_store::Store;
 use ratchet_store::client::config;
 use ratchet_store::schema::TABLE_VARIABLE;
@@ -17,6 +18,12 @@ pub const CURSOR_KEY: &str = "RATCHET_CURSOR_KEY";
 /// The environment variable that names a file of trusted certificate authorities, in PEM, instead of those that are
 /// built in. The AWS CLI and most SDKs use the same one.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// The environment variable with the `timeout_seconds` of an execution whose caller names none; execute flow alone has it.
+pub const DEFAULT_TIMEOUT: &str = "RATCHET_DEFAULT_TIMEOUT_SECONDS";
+
+/// The environment variable with the name of the bus on which events are told; publish events alone has it.
+pub const EVENT_BUS: &str = "RATCHET_EVENT_BUS";
 
 /// The shortest secret that may sign cursors, in bytes.
 const MIN_CURSOR_KEY: usize = 32;
@@ -54,12 +61,34 @@ fn trust_roots(bundle: Option<&str>, region: &str, endpoint: Option<&str>) -> Re
     })
 }
 
-/// The store that the environment describes, as Lambda sets it.
+/// In whose name AWS is called, where, and whom to trust there.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The region.
+    pub region: String,
+    /// The credentials of the function's role.
+    pub credentials: Credentials,
+    /// The trusted certificate authorities.
+    pub roots: TrustRoots,
+}
+
+/// A setting that may be left out. `sam local` and shells set a variable to the empty text where it has no value.
+fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where a service of AWS is instead of in its region, as the SDKs read it: for this service, or for all.
+#[must_use]
+pub fn endpoint(service: &str) -> Option<String> {
+    [format!("AWS_ENDPOINT_URL_{service}"), "AWS_ENDPOINT_URL".to_owned()].iter().find_map(|name| optional(name))
+}
+
+/// The account that the environment describes, as Lambda sets it, for calls of a service.
 ///
 /// # Errors
 ///
 /// The setting that is missing or wrong.
-pub fn store() -> Result<Store, SettingError> {
+pub fn account(service: &str) -> Result<Account, SettingError> {
     let credentials = Credentials::new(
         setting("AWS_ACCESS_KEY_ID")?,
         setting("AWS_SECRET_ACCESS_KEY")?,
@@ -67,13 +96,36 @@ pub fn store() -> Result<Store, SettingError> {
         None,
         "environment",
     );
-    // `sam local` and shells set a variable to the empty text where it has no value.
-    let optional = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find_map(optional);
     let region = setting("AWS_REGION")?;
-    let roots = trust_roots(optional(CA_BUNDLE).as_deref(), &region, endpoint.as_deref())?;
-    let config = config(region, credentials, endpoint, &roots);
-    Ok(Store::new(config, setting(TABLE_VARIABLE)?, Arc::new(SystemClock)))
+    let roots = trust_roots(optional(CA_BUNDLE).as_deref(), &region, endpoint(service).as_deref())?;
+    Ok(Account { region, credentials, roots })
+}
+
+/// The name of the table.
+///
+/// # Errors
+///
+/// Where it is missing.
+pub fn table() -> Result<String, SettingError> {
+    setting(TABLE_VARIABLE)
+}
+
+/// The bus on which events are told; `None`: they are told nowhere.
+#[must_use]
+pub fn event_bus() -> Option<String> {
+    optional(EVENT_BUS)
+}
+
+/// The store that the environment describes, as Lambda sets it.
+///
+/// # Errors
+///
+/// The setting that is missing or wrong.
+pub fn store() -> Result<Store, SettingError> {
+    const SERVICE: &str = "DYNAMODB";
+    let Account { region, credentials, roots } = account(SERVICE)?;
+    let config = config(region, credentials, endpoint(SERVICE), &roots);
+    Ok(Store::new(config, table()?, Arc::new(SystemClock)))
 }
 
 /// The key that signs cursors.
@@ -90,6 +142,23 @@ pub fn cursor_key() -> Result<CursorKey, SettingError> {
         )));
     }
     Ok(CursorKey::new(secret.as_bytes()))
+}
+
+/// The `timeout_seconds` of an execution whose caller names none: as set, else [`DEFAULT_TIMEOUT_SECONDS`].
+///
+/// # Errors
+///
+/// Where it is set to something that no caller could name.
+pub fn default_timeout_seconds() -> Result<i64, SettingError> {
+    let Some(text) = env::var(DEFAULT_TIMEOUT).ok().filter(|text| !text.is_empty()) else {
+        return Ok(DEFAULT_TIMEOUT_SECONDS);
+    };
+    text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT_SECONDS).contains(seconds)).ok_or_else(|| {
+        SettingError(format!(
+            "the environment variable {DEFAULT_TIMEOUT} is {text:?}: it must be a number of seconds from 1 to \
+             {MAX_TIMEOUT_SECONDS}"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -21,7 +21,9 @@ use ratchet_model::key_name::KeyName;
 use ratchet_model::scope::Scopes;
 
 use crate::Store;
-use crate::attempts::{Attempts, THROTTLED, denied_action, may_have_been_applied, root_cause};
+use crate::attempts::{Attempts, THROTTLED, denied_action, may_have_been_applied};
+use crate::batch::Read;
+use crate::client::root_cause;
 use crate::expression::{Expression, binary, number, text};
 use crate::item::{Item, listed_api_key_item, read_api_key, read_api_key_origin};
 use crate::schema::{self as a, Index};
@@ -289,7 +291,9 @@ impl Store {
         }
         let mut keys = Vec::with_capacity(entries.len());
         for batch in entries.chunks(BATCH) {
-            let items = self.fetch_batch(batch.to_vec(), None, |error| failed(error, "dynamodb:BatchGetItem")).await?;
+            let items = self
+                .fetch_batch(batch.to_vec(), None, Read::Consistent, |error| failed(error, "dynamodb:BatchGetItem"))
+                .await?;
             for item in &items {
                 keys.push(read_stored_key(item)?);
             }
@@ -311,22 +315,12 @@ impl Store {
         expression.assign(a::API_KEY_VALID_UNTIL, number(now.millis()));
         let (pk, until) = (expression.name(a::PK), expression.name(a::API_KEY_VALID_UNTIL));
         let at = expression.value(number(now.millis()));
-        let update = expression.update();
-        let (names, values) = expression.into_maps();
+        expression.require(format!("attribute_exists({pk})"));
+        // The end of a key never moves to a later time.
+        expression.require(format!("(attribute_not_exists({until}) OR {until} > {at})"));
         let attempts = Attempts::default();
         let outcome = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(a::PK, text(k::api_key_pk(id)))
-            .key(a::SK, text(a::API_KEY_SK))
-            .set_update_expression(update)
-            // The end of a key never moves to a later time.
-            .condition_expression(format!(
-                "attribute_exists({pk}) AND (attribute_not_exists({until}) OR {until} > {at})"
-            ))
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
+            .update_item(k::api_key_pk(id), a::API_KEY_SK, expression)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .customize()

@@ -16,6 +16,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use ratchet_model::error::Error;
 
+use crate::client::root_cause;
+
 /// Observes the attempts at one request. Clones share their observations.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts {
@@ -152,15 +154,6 @@ pub fn denied_action(message: &str) -> Option<&str> {
     let action = message.split("to perform: ").nth(1)?.split_whitespace().next()?;
     let is_action = action.contains(':') && action.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
     is_action.then_some(action)
-}
-
-/// The root cause of a missing answer. The errors above it are left out: some of them show the whole request.
-pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -17,13 +17,23 @@ use crate::item::Item;
 /// How many requests a batch may take: keys that a throttled table left unprocessed are requested again.
 const BATCH_TRIES: usize = 3;
 
+/// How the items of a batch are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// As of the last write.
+    Consistent,
+    /// At half the price, and as of a moment ago.
+    Eventual,
+}
+
 impl Store {
-    /// Items by their keys, in any order, read consistently: with these attributes, or with all. `failed` converts an error of
+    /// Items by their keys, in any order: with these attributes, or with all. `failed` converts an error of
     /// a request.
     pub(crate) async fn fetch_batch<F: From<Error>>(
         &self,
         keys: Vec<Item>,
         attributes: Option<&[&str]>,
+        read: Read,
         failed: impl Fn(&SdkError<BatchGetItemError, HttpResponse>) -> F,
     ) -> Result<Vec<Item>, F> {
         let mut found = Vec::with_capacity(keys.len());
@@ -40,7 +50,7 @@ impl Store {
             }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))
-                .consistent_read(true)
+                .consistent_read(read == Read::Consistent)
                 .set_projection_expression(projection.clone())
                 .set_expression_attribute_names(names.clone())
                 .build()

@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use ratchet_model::caller::Caller;
-use ratchet_model::change::{Change, FieldUpdates};
+use ratchet_model::change::{CancelRequest, Change, FieldUpdates, RequestedTransition};
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::{Execution, Transition};
@@ -15,7 +15,7 @@ use ratchet_model::status::Status;
 use crate::attempts::{Attempts, failed_write, is_too_large};
 use crate::dedup::{Duplicate, Fenced, WriteToken};
 use crate::expression::{Expression, number, text};
-use crate::item::{self, Item, attempt_of, read_state, read_transitions, transition_entry};
+use crate::item::{self, Item, attempt_of, logged_reason, read_state, read_transitions, transition_entry};
 use crate::rules::{Decision, Rule, decide, superseded};
 use crate::schema as a;
 use crate::table_keys as k;
@@ -25,6 +25,9 @@ use crate::{MAX_ITEM, Store};
 /// [`OPERATION_TIMEOUT`](crate::client::OPERATION_TIMEOUT) fits into a function's timeout of 10 s, as for execute flow.
 pub const MAX_ATTEMPTS: usize = 2;
 
+/// A bound that no clock is behind: every pass of supervision looks, until one files the entry anew.
+const IN_EVERY_PASS: i64 = 0;
+
 /// A change that took effect, now or by an earlier attempt or request.
 #[derive(Debug)]
 pub struct Changed {
@@ -32,9 +35,9 @@ pub struct Changed {
     pub version: i64,
     /// Whether an earlier request with the same Idempotency-Key made the change.
     pub replayed: bool,
-    head: Item,
+    pub(crate) head: Item,
     /// The id of the write, by which the transition log has the change, if it was a transition.
-    write_id: Option<String>,
+    write_id: String,
 }
 
 impl Changed {
@@ -45,9 +48,8 @@ impl Changed {
     ///
     /// [`Error::Internal`] where the log cannot be read.
     pub fn transition(&self) -> Result<Option<Transition>, Error> {
-        let Some(write_id) = &self.write_id else { return Ok(None) };
         let log = read_transitions(&self.head)?;
-        Ok(log.into_iter().find(|(id, _)| id == write_id).map(|(_, transition)| transition))
+        Ok(log.into_iter().find(|(id, _)| *id == self.write_id).map(|(_, transition)| transition))
     }
 }
 
@@ -83,8 +85,11 @@ impl Write<'_> {
         self.token.require_absent(&mut expression);
         self.require_rules(&mut expression);
         match &self.change.transition {
-            Some(transition) => self.enter(transition.to(), &mut expression),
+            Some(transition) => self.enter(*transition, &mut expression),
             None => self.token.record(&mut expression),
+        }
+        if let Some(cancel) = &self.change.cancel {
+            self.request_cancel(cancel, &mut expression);
         }
         if !changes_nothing {
             self.write_fields(&mut expression);
@@ -104,14 +109,15 @@ impl Write<'_> {
 
     /// Enters a status, and writes what belongs to it: the index key, the log entries, and the fields that the status
     /// itself sets.
-    fn enter(&self, to: Status, expression: &mut Expression) {
+    fn enter(&self, transition: RequestedTransition, expression: &mut Expression) {
+        let to = transition.to();
         let (organization, shard) = (&self.caller.organization, k::shard(self.id));
         expression.assign(a::STATUS, text(to.as_str()));
         expression.assign(a::BY_STATUS, text(k::status_partition(organization, shard, to)));
 
         let entry = expression.member(a::TRANSITIONS, self.token.id());
-        let reason = self.change.fields.error_message.as_deref();
-        let content = expression.value(transition_entry(&self.token, to, self.now, self.caller, reason));
+        let reason = self.change.reason.as_deref().or(self.change.fields.error_message.as_deref());
+        let content = expression.value(transition_entry(&self.token, transition, self.now, self.caller, reason));
         expression.set(&entry, &content);
         let entry = expression.member(a::TRANSITION_VERSIONS, self.token.id());
         let version = expression.name(a::VERSION);
@@ -119,7 +125,7 @@ impl Write<'_> {
         expression.set(&entry, &format!("{version} + {one}"));
 
         // Every placeholder must be used: DynamoDB refuses an expression with an unused one.
-        if to.begins_an_attempt() {
+        if transition.begins_an_attempt() {
             let started = expression.name(a::STARTED_AT);
             let now = expression.value(number(self.now.millis()));
             expression.set(&started, &format!("if_not_exists({started}, {now})"));
@@ -130,11 +136,61 @@ impl Write<'_> {
         if to.is_terminal() && self.change.fields.completed_at.is_none() {
             expression.assign(a::COMPLETED_AT, number(self.now.millis()));
         }
-        self.clear(to, expression);
+        self.watch(transition, expression);
+        if transition.clears() {
+            self.clear(to, expression);
+        }
+        if transition.is_supervision() && to == Status::Interrupted {
+            let count = expression.name(a::INTERRUPTIONS);
+            let zero = expression.value(number(0));
+            expression.set(&count, &format!("if_not_exists({count}, {zero}) + {one}"));
+        }
+        if let Some(reason) =
+            self.change.reason.as_ref().filter(|_| transition.is_supervision() && to == Status::Timeout)
+        {
+            let message = expression.name(a::ERROR_MESSAGE);
+            let reason = expression.value(text(reason));
+            expression.set(&message, &format!("if_not_exists({message}, {reason})"));
+        }
         if to.counts_a_retry() && self.change.fields.retry_count.is_none() {
             let count = expression.name(a::RETRY_COUNT);
             expression.set(&count, &format!("{count} + {one}"));
         }
+    }
+
+    /// Keeps the entry in the index by deadline, which has a bound of the moment at which the execution is due
+    /// (`ratchet_model::supervision`). It needs no read: a claim is due its watch interval after the first `running` at the
+    /// earliest. Statuses that are neither claimed nor terminal make an execution due later, and keep the bound.
+    fn watch(&self, transition: RequestedTransition, expression: &mut Expression) {
+        if transition.to().is_terminal() {
+            expression.remove(a::BY_DEADLINE);
+            expression.remove(a::BOUND);
+        } else if transition.to() == Status::Running {
+            let now = number(self.now.millis());
+            expression.assign(a::LAST_HEARTBEAT, now.clone());
+            expression.assign(a::BY_DEADLINE, text(k::deadline_partition(k::deadline_shard(self.id))));
+            if let Some(bound) = transition.revival_bound() {
+                expression.assign(a::BOUND, number(bound.millis()));
+                return;
+            }
+            let (bound, started) = (expression.name(a::BOUND), expression.name(a::STARTED_AT));
+            let interval = expression.name(a::WATCH_INTERVAL);
+            let (now, zero) = (expression.value(now), expression.value(number(0)));
+            expression.set(&bound, &format!("if_not_exists({started}, {now}) + if_not_exists({interval}, {zero})"));
+        }
+    }
+
+    /// Asks the worker to stop: the first request and its reason stay, and the next pass of supervision looks. The bound is no
+    /// time of this request: its clock may be ahead, and the execution overdue already.
+    fn request_cancel(&self, cancel: &CancelRequest, expression: &mut Expression) {
+        let now = number(self.now.millis());
+        for (name, value) in [(a::CANCEL_REQUESTED_AT, now), (a::CANCEL_REASON, text(logged_reason(&cancel.reason)))] {
+            let (path, value) = (expression.name(name), expression.value(value));
+            expression.set(&path, &format!("if_not_exists({path}, {value})"));
+        }
+        expression.assign(a::FORCE_AT, number(cancel.force_at.millis()));
+        expression.assign(a::BY_DEADLINE, text(k::deadline_partition(k::deadline_shard(self.id))));
+        expression.assign(a::BOUND, number(IN_EVERY_PASS));
     }
 
     /// Clears what a former attempt said, unless this request says it anew (contract, "The record"). It stays in the
@@ -186,8 +242,7 @@ impl Write<'_> {
     /// A change that took effect, as `item` shows it.
     fn changed(&self, item: Item, replayed: bool) -> Result<Changed, Error> {
         let version = read_state(&item)?.version;
-        let write_id = self.change.transition.is_some().then(|| self.token.id().to_owned());
-        Ok(Changed { version, replayed, head: item, write_id })
+        Ok(Changed { version, replayed, head: item, write_id: self.token.id().to_owned() })
     }
 }
 
@@ -230,12 +285,26 @@ impl Store {
     /// was written. [`Error::StoreUnavailable`]: nothing was written, and the change may be tried again.
     /// [`Error::OutcomeUnknown`]: the change may have been applied, or may still be.
     pub async fn change(&self, caller: &Caller, id: &ExecutionId, change: &Change) -> Result<Changed, Error> {
+        self.change_at(caller, id, change, self.clock.now()).await
+    }
+
+    /// Changes an execution as [`Store::change`] does, by a reading of the clock that the change itself was made by.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::change`].
+    pub(crate) async fn change_at(
+        &self,
+        caller: &Caller,
+        id: &ExecutionId,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Changed, Error> {
         let size = fields_size(&change.fields);
         if size > MAX_ITEM {
             // No record can hold these fields, and the form of DynamoDB's error depends on where it detects that.
             return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });
         }
-        let now = self.clock.now();
         let token = WriteToken::new(change.options.idempotency_key.as_ref(), now)?;
         let mut write = Write { caller, id, change, rules: Rule::all(change), token, now };
         for _ in 0..MAX_ATTEMPTS {
@@ -248,12 +317,12 @@ impl Store {
     }
 
     /// Changes an execution as [`Store::change`] does, and returns the record besides. One request more where the inputs are
-    /// in an item of their own.
+    /// in an item of their own, or where there are steps.
     ///
     /// # Errors
     ///
-    /// Those of [`Store::change`]. [`Error::OutcomeUnknown`] also where the change took effect and the inputs could not be
-    /// read: a repeat with the same Idempotency-Key reads them.
+    /// Those of [`Store::change`]. [`Error::OutcomeUnknown`] also where the change took effect and the rest of the record
+    /// could not be read: a repeat with the same Idempotency-Key reads it.
     pub async fn change_record(
         &self,
         caller: &Caller,
@@ -273,19 +342,9 @@ impl Store {
     /// Sends a write: one request. `size` is that of the fields, in bytes.
     async fn send(&self, write: &Write<'_>, size: usize) -> Result<Outcome, Error> {
         let expression = write.expression();
-        let (update, condition) = (expression.update(), expression.condition());
-        let (names, values) = expression.into_maps();
         let attempts = Attempts::default();
         let outcome = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(a::PK, text(k::execution_pk(&write.caller.organization, write.id)))
-            .key(a::SK, text(a::HEAD_SK))
-            .set_update_expression(update)
-            .set_condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
+            .update_item(k::execution_pk(&write.caller.organization, write.id), a::HEAD_SK, expression)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .customize()

@@ -77,3 +77,13 @@ pub fn http_client(endpoint: Option<&str>, roots: &TrustRoots) -> SharedHttpClie
     let context = TlsContext::builder().with_trust_store(roots.trust_store()).build().expect("a TLS context");
     builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
 }
+
+/// The root cause of a missing answer. The errors above it are left out: some of them show the whole request.
+#[must_use]
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

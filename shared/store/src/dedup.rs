@@ -25,6 +25,10 @@
 //! attempts cannot be applied any more ([`WriteToken::fenced`]).
 //!
 //! Either kind takes one `UpdateItem`, without a read, and bounded space.
+//!
+//! **On a step** the rings are the same, of sets in place of maps: one write creates a step or changes it, whichever is due,
+//! and an expression can add to a set that may not be there yet, but not to a map. Such a token is called a mark
+//! ([`WriteToken::mark`]). A step has no log, so that its changes of status leave a mark, too.
 
 use std::collections::HashMap;
 
@@ -35,7 +39,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::idempotency::IdempotencyKey;
 
-use crate::expression::{Expression, binary, empty_map, number};
+use crate::expression::{Expression, binary, empty_map, number, text};
 use crate::schema::{FENCE, TRANSITION_VERSIONS, TRANSITIONS};
 
 /// A few maps that take turns as the time buckets pass.
@@ -82,6 +86,12 @@ impl BucketRing {
         let count = i64::try_from(self.maps.len()).unwrap_or(i64::MAX);
         let index = usize::try_from(bucket.rem_euclid(count)).unwrap_or_default();
         self.maps.get(index).copied().unwrap_or_default()
+    }
+
+    /// Its maps; on a step they are sets.
+    #[must_use]
+    pub const fn maps(self) -> &'static [&'static str] {
+        self.maps
     }
 
     /// The maps that must not have the token of a write that begins in `bucket`.
@@ -164,6 +174,36 @@ pub enum Duplicate {
     KeyReused,
 }
 
+/// What a write did to a step, as its mark says it: a repeat is answered with the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// It wrote the report: it created the step, if the step says so, else it changed it.
+    Wrote,
+    /// It merged fields into the step.
+    Merged,
+    /// It found nothing to write.
+    Nothing,
+    /// It was stale, and filled in what was lacking, if anything was.
+    Filled,
+}
+
+impl Deed {
+    const ALL: [Self; 4] = [Self::Wrote, Self::Merged, Self::Nothing, Self::Filled];
+
+    const fn code(self) -> char {
+        match self {
+            Self::Wrote => 'w',
+            Self::Merged => 'm',
+            Self::Nothing => 'n',
+            Self::Filled => 'f',
+        }
+    }
+
+    fn of_code(code: char) -> Option<Self> {
+        Self::ALL.into_iter().find(|deed| deed.code() == code)
+    }
+}
+
 impl WriteToken {
     /// The token of a request that begins `now`.
     ///
@@ -197,9 +237,13 @@ impl WriteToken {
     /// The value that is recorded under the id: nonce and body hash.
     #[must_use]
     pub fn content(&self) -> AttributeValue {
+        binary(self.content_bytes())
+    }
+
+    fn content_bytes(&self) -> Vec<u8> {
         let mut content = self.nonce.to_vec();
         content.extend(self.body.iter().flatten());
-        binary(content)
+        content
     }
 
     /// Requires that this write was not applied before.
@@ -216,6 +260,11 @@ impl WriteToken {
         let content = expression.value(self.content());
         expression.set(&path, &content);
         expression.assign(self.ring.cleared(self.bucket), empty_map());
+        self.raise_fence(expression);
+    }
+
+    /// Requires that the fence is not after this write's bucket, and raises it to there, if the ring is fenced.
+    fn raise_fence(&self, expression: &mut Expression) {
         if self.ring.is_fenced {
             let fence = expression.name(FENCE);
             let own = expression.value(number(self.bucket));
@@ -223,6 +272,35 @@ impl WriteToken {
             expression.require(format!("(NOT {fence} > {own})"));
             expression.set(&fence, &own);
         }
+    }
+
+    /// Leaves a mark on a step, once: requires that it has none of this write, and says what the write did.
+    pub fn mark(&self, deed: Deed, expression: &mut Expression) {
+        let id = expression.value(text(&self.id));
+        for set in self.ring.checked(self.bucket) {
+            let set = expression.name(set);
+            expression.require(format!("(NOT contains({set}, {id}))"));
+        }
+        // The id alone is what a condition can find.
+        let mark = format!("{}{}{}", self.id, deed.code(), URL_SAFE_NO_PAD.encode(self.content_bytes()));
+        expression.add_to_set(self.ring.current(self.bucket), vec![self.id.clone(), mark]);
+        expression.remove(self.ring.cleared(self.bucket));
+        self.raise_fence(expression);
+    }
+
+    /// Looks for the mark on a step.
+    #[must_use]
+    pub fn find_mark(&self, step: &HashMap<String, AttributeValue>) -> Option<(Duplicate, Deed)> {
+        let find = |set: &str| {
+            let marks = step.get(set)?.as_ss().ok()?;
+            marks.iter().find_map(|mark| {
+                let rest = mark.strip_prefix(self.id.as_str())?;
+                let mut characters = rest.chars();
+                let deed = characters.next().and_then(Deed::of_code)?;
+                Some((self.compare_bytes(&URL_SAFE_NO_PAD.decode(characters.as_str()).ok()?), deed))
+            })
+        };
+        self.ring.checked(self.bucket).find_map(find)
     }
 
     /// Looks for the token on an item.
@@ -257,7 +335,10 @@ impl WriteToken {
     /// Which request recorded `content`, given that it is recorded under this id.
     #[must_use]
     pub fn compare(&self, content: &AttributeValue) -> Duplicate {
-        let content = content.as_b().map(AsRef::as_ref).unwrap_or_default();
+        self.compare_bytes(content.as_b().map(AsRef::as_ref).unwrap_or_default())
+    }
+
+    fn compare_bytes(&self, content: &[u8]) -> Duplicate {
         let (nonce, body) = content.split_at_checked(4).unwrap_or_default();
         if body != self.body.as_ref().map_or(&[][..], |body| body) {
             Duplicate::KeyReused
@@ -329,6 +410,31 @@ mod tests {
     fn no_rhythm_of_whole_seconds_within_half_a_day_meets_one_map_each_time() {
         let turn = UNKEYED.bucket_ms * 3;
         assert!((1..12 * 3600).all(|seconds| seconds * 1000 % turn != 0));
+    }
+
+    #[test]
+    fn a_mark_says_who_left_it_and_what_the_write_did() {
+        let key = |body: u8| IdempotencyKey { key: [1; 32], body: [body; 32] };
+        let token = |key: Option<&IdempotencyKey>| WriteToken::new(key, at(0)).unwrap();
+        let (keyed, unkeyed) = (token(Some(&key(1))), token(None));
+        for token in [&keyed, &unkeyed] {
+            for deed in Deed::ALL {
+                let mut expression = Expression::default();
+                token.mark(deed, &mut expression);
+                let (_, values) = expression.into_maps();
+                let set = values.unwrap().into_values().find(AttributeValue::is_ss).unwrap();
+                let step = HashMap::from([(token.ring.current(token.bucket).to_owned(), set)]);
+                assert_eq!(token.find_mark(&step), Some((Duplicate::SameRequest, deed)));
+            }
+        }
+        let mark = AttributeValue::Ss(vec![
+            keyed.id.clone(),
+            format!("{}w{}", keyed.id, URL_SAFE_NO_PAD.encode(keyed.content_bytes())),
+        ]);
+        let step = HashMap::from([(KEYED.current(keyed.bucket).to_owned(), mark)]);
+        assert_eq!(token(Some(&key(1))).find_mark(&step), Some((Duplicate::Replay, Deed::Wrote)));
+        assert_eq!(token(Some(&key(2))).find_mark(&step), Some((Duplicate::KeyReused, Deed::Wrote)));
+        assert_eq!(unkeyed.find_mark(&step), None);
     }
 
     #[test]

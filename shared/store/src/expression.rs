@@ -13,6 +13,7 @@ pub struct Expression {
     conditions: Vec<String>,
     sets: Vec<String>,
     removes: Vec<String>,
+    adds: Vec<String>,
 }
 
 /// What name placeholders stand for.
@@ -90,6 +91,13 @@ impl Expression {
         self.removes.push(path);
     }
 
+    /// Adds texts to a set, which is created if there is none.
+    pub fn add_to_set(&mut self, name: &str, texts: Vec<String>) {
+        let path = self.name(name);
+        let value = self.value(AttributeValue::Ss(texts));
+        self.adds.push(format!("{path} {value}"));
+    }
+
     /// The condition, if there is one.
     pub fn condition(&self) -> Option<String> {
         (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
@@ -97,8 +105,9 @@ impl Expression {
 
     /// The update, if anything is set or removed.
     pub fn update(&self) -> Option<String> {
-        let clauses =
-            [("SET", &self.sets), ("REMOVE", &self.removes)].into_iter().filter(|(_, paths)| !paths.is_empty());
+        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes), ("ADD", &self.adds)]
+            .into_iter()
+            .filter(|(_, paths)| !paths.is_empty());
         let clauses: Vec<String> = clauses.map(|(clause, paths)| format!("{clause} {}", paths.join(", "))).collect();
         (!clauses.is_empty()).then(|| clauses.join(" "))
     }

@@ -3,6 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ratchet_model::change::{Change, IfMatch, RequestedTransition};
+use ratchet_model::clock::Timestamp;
 use ratchet_model::error::{Error, Rejection};
 use ratchet_model::status::Status;
 
@@ -10,6 +11,9 @@ use crate::dedup::Fenced;
 use crate::expression::{Expression, number, text};
 use crate::item::State;
 use crate::schema as a;
+
+/// What a request to cancel asks of the status: that there is a worker who can hear it.
+const REQUEST_TO_CANCEL: RequestedTransition = RequestedTransition::request_to_cancel();
 
 /// What must hold for a change, besides that the execution exists and that the change was not applied before.
 #[derive(Debug, Clone)]
@@ -22,6 +26,12 @@ pub enum Rule {
     Transition(RequestedTransition),
     /// `retrying` needs a retry to be left.
     RetryLeft,
+    /// Once a cancel is requested nobody may enter this status.
+    NoCancelRequested(Status),
+    /// No cancel is requested that is forced as early as this.
+    CancelsSooner(Timestamp),
+    /// No heartbeat has come since this one.
+    Heard(Option<Timestamp>),
     /// `retry_count` may not fall and may not pass `max_retries`. Entering `retrying` counts one, so it must rise then.
     RetryCount {
         /// The requested `retry_count`.
@@ -43,6 +53,9 @@ impl Rule {
         if let Some(IfMatch::Versions(versions)) = &change.options.if_match {
             rules.push(Self::Version(versions.clone()));
         }
+        if let Some(judged) = &change.judged {
+            rules.extend([Self::Version(vec![judged.version]), Self::Heard(judged.last_heartbeat)]);
+        }
         if let Some(attempt) = change.attempt {
             rules.push(Self::Attempt(attempt));
         }
@@ -57,6 +70,15 @@ impl Rule {
         }
         if retrying {
             rules.push(Self::RetryLeft);
+        }
+        if let Some(transition) = change.transition.filter(RequestedTransition::is_refused_after_cancel) {
+            rules.push(Self::NoCancelRequested(transition.to()));
+        }
+        if change.cancel.is_some() || change.cancel_stands {
+            rules.push(Self::Transition(REQUEST_TO_CANCEL));
+        }
+        if let Some(cancel) = &change.cancel {
+            rules.push(Self::CancelsSooner(cancel.force_at));
         }
         if let Some(requested) = change.fields.retry_count {
             rules.push(Self::RetryCount { requested, rising: retrying });
@@ -96,6 +118,23 @@ impl Rule {
             Self::RetryLeft => {
                 let (count, max) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
                 expression.require(format!("{count} < {max}"));
+            }
+            Self::NoCancelRequested(_) => {
+                let requested_at = expression.name(a::CANCEL_REQUESTED_AT);
+                expression.require(format!("attribute_not_exists({requested_at})"));
+            }
+            Self::CancelsSooner(force_at) => {
+                let present = expression.name(a::FORCE_AT);
+                let force_at = expression.value(number(force_at.millis()));
+                expression.require(format!("(NOT {present} <= {force_at})"));
+            }
+            Self::Heard(last) => {
+                let present = expression.name(a::LAST_HEARTBEAT);
+                let condition = match last {
+                    Some(last) => format!("{present} = {}", expression.value(number(last.millis()))),
+                    None => format!("attribute_not_exists({present})"),
+                };
+                expression.require(condition);
             }
             Self::RetryCount { requested, rising } => {
                 let (count, max) = (expression.name(a::RETRY_COUNT), expression.name(a::MAX_RETRIES));
@@ -137,6 +176,15 @@ impl Rule {
                 retry_count: state.retry_count,
                 max_retries: state.max_retries,
             }),
+            Self::NoCancelRequested(requested) => state
+                .force_at
+                .is_some()
+                .then_some(Rejection::CancelRequested { current: state.status, requested: *requested }),
+            Self::CancelsSooner(force_at) => state
+                .force_at
+                .is_some_and(|present| present <= *force_at)
+                .then_some(Rejection::CancelledSooner { current: state.status }),
+            Self::Heard(last) => (state.last_heartbeat != *last).then_some(Rejection::HeardSince),
             Self::RetryCount { requested, rising } => {
                 let min = state.retry_count + i64::from(*rising);
                 (*requested < min || *requested > state.max_retries).then_some(Rejection::RetryCount {
@@ -152,14 +200,20 @@ impl Rule {
 
     /// Whether no later state can satisfy the rule, given that `state` violates it.
     ///
-    /// Versions, attempts, timeouts and retry counts only rise, `max_retries` never changes, and nothing leaves a terminal
-    /// status.
+    /// Versions, attempts, timeouts and retry counts only rise, and heartbeats within a version; `max_retries` never changes,
+    /// nothing leaves a terminal status, and a requested cancel is not taken back, nor forced later.
     pub(crate) fn permanently_violated_by(&self, state: &State) -> bool {
         match self {
             Self::Version(versions) => versions.iter().all(|version| *version <= state.version),
             Self::Attempt(requested) => *requested < state.attempt,
             Self::Transition(transition) => state.status.is_terminal() || transition.allowed_sources().is_empty(),
-            Self::NotFinished(_) | Self::RetryLeft | Self::RetryCount { .. } | Self::TimeoutRises(_) => true,
+            Self::Heard(last) => state.last_heartbeat > *last,
+            Self::NotFinished(_)
+            | Self::RetryLeft
+            | Self::NoCancelRequested(_)
+            | Self::CancelsSooner(_)
+            | Self::RetryCount { .. }
+            | Self::TimeoutRises(_) => true,
         }
     }
 }
@@ -204,7 +258,7 @@ pub fn decide(rules: &[Rule], state: &State, in_doubt: bool, fenced: Option<Fenc
 /// attempt as the caller's own (contract, "Concurrency and repeats"). `begun` is the attempt that the claim began.
 #[must_use]
 pub fn superseded(change: &Change, begun: Option<i64>, state: &State) -> Option<Rejection> {
-    let is_claim = change.transition.is_some_and(|transition| transition.to().begins_an_attempt());
+    let is_claim = change.transition.is_some_and(|transition| transition.begins_an_attempt());
     let begun = begun.filter(|begun| is_claim && *begun != state.attempt)?;
     Some(Rejection::ClaimSuperseded { begun, current: state.attempt })
 }
@@ -227,19 +281,23 @@ fn is_one_of(expression: &mut Expression, name: &str, values: Vec<AttributeValue
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratchet_model::change::{FieldUpdates, WriteOptions};
+    use ratchet_model::change::FieldUpdates;
 
     fn change(to: Option<Status>, fields: FieldUpdates) -> Change {
-        Change {
-            transition: to.map(RequestedTransition::report),
-            fields,
-            attempt: None,
-            options: WriteOptions::default(),
-        }
+        Change { transition: to.map(RequestedTransition::report), fields, ..Change::default() }
     }
 
     fn state(status: Status) -> State {
-        State { status, version: 3, attempt: 2, retry_count: 1, max_retries: 2, timeout_seconds: 300 }
+        State {
+            status,
+            version: 3,
+            attempt: 2,
+            retry_count: 1,
+            max_retries: 2,
+            timeout_seconds: 300,
+            last_heartbeat: None,
+            force_at: None,
+        }
     }
 
     fn violation(change: &Change, state: &State) -> Option<Rejection> {

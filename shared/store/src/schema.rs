@@ -14,12 +14,15 @@ pub const TTL: &str = "ttl";
 pub const HEAD_SK: &str = "h";
 /// `sk` of an execution's inputs: its trigger data and variables, which never change.
 pub const INPUTS_SK: &str = "i";
+/// What the `sk` of an execution's steps begins with; the step's id follows. It sorts after the head and the inputs, so that
+/// one query from the head on reads all three.
+pub const STEP_PREFIX: &str = "s#";
 /// `sk` of a flow's counter.
 pub const COUNTER_SK: &str = "c";
 /// `sk` of an API key.
 pub const API_KEY_SK: &str = "k";
 
-/// Sort key of every index: when the execution or API key was created, and its id. It never changes.
+/// Sort key of every index but that by deadline: when the execution or API key was created, and its id. It never changes.
 pub const ORDER: &str = "t";
 /// Partition key of the index by organization.
 pub const BY_ORGANIZATION: &str = "go";
@@ -27,6 +30,11 @@ pub const BY_ORGANIZATION: &str = "go";
 pub const BY_STATUS: &str = "gs";
 /// Partition key of the index by flow.
 pub const BY_FLOW: &str = "gf";
+/// Partition key of the index by deadline; absent: nothing to watch.
+pub const BY_DEADLINE: &str = "dp";
+/// Sort key of the index by deadline: the bound of a watched execution, in epoch milliseconds. It is never later than the
+/// moment at which the execution is due (`ratchet_model::supervision`). No heartbeat writes it.
+pub const BOUND: &str = "dd";
 
 /// Status, by its name.
 pub const STATUS: &str = "st";
@@ -48,6 +56,8 @@ pub const TRIGGER_DATA: &str = "td";
 pub const VARIABLES: &str = "va";
 /// Whether `trigger_data` and `variables` are in an item of their own; absent: they are in the head.
 pub const INPUTS_APART: &str = "in";
+/// Whether there are steps, which are items of their own; absent: there are none.
+pub const WITH_STEPS: &str = "ws";
 /// `priority`; absent: `normal`
 pub const PRIORITY: &str = "pr";
 /// When it first ran, in epoch milliseconds; absent: never
@@ -58,6 +68,23 @@ pub const COMPLETED_AT: &str = "co";
 pub const DURATION: &str = "du";
 /// `timeout_seconds`
 pub const TIMEOUT: &str = "tm";
+/// `heartbeat_timeout_seconds`; absent: none
+pub const HEARTBEAT_TIMEOUT: &str = "hs";
+/// `start_timeout_seconds`; absent: none
+pub const START_TIMEOUT: &str = "ss";
+/// The lesser of the timeout and the heartbeat timeout as they were at the creation, in milliseconds: how long after the
+/// first `running` it can be overdue at the earliest. Absent: created by version 0.1.
+pub const WATCH_INTERVAL: &str = "wt";
+/// When its worker was last heard, in epoch milliseconds: by a heartbeat, or by the claim; absent: never
+pub const LAST_HEARTBEAT: &str = "hb";
+/// `cancel_requested_at` in epoch milliseconds
+pub const CANCEL_REQUESTED_AT: &str = "cr";
+/// From when on a requested cancel is forced, in epoch milliseconds
+pub const FORCE_AT: &str = "cf";
+/// The first reason of a requested cancel, cut as the transition log cuts it
+pub const CANCEL_REASON: &str = "cn";
+/// How often supervision interrupted it; absent: never
+pub const INTERRUPTIONS: &str = "ni";
 /// `final_output` as JSON text
 pub const FINAL_OUTPUT: &str = "fo";
 /// `error_message`
@@ -87,7 +114,23 @@ pub const UPDATED_AT: &str = "ua";
 /// `scheduled_at` in epoch milliseconds
 pub const SCHEDULED_AT: &str = "sd";
 
-/// The write token of the request that created the record: nonce and body hash (see `dedup`).
+/// `step_name`; absent: the step's id
+pub const STEP_NAME: &str = "sn";
+/// `step_type`; absent: `task`
+pub const STEP_TYPE: &str = "sy";
+/// `tool_name`
+pub const TOOL_NAME: &str = "to";
+/// `input_data` as JSON text
+pub const INPUT_DATA: &str = "ip";
+/// `output_data` as JSON text
+pub const OUTPUT_DATA: &str = "op";
+/// When a step was first reported, in epoch milliseconds, if as running; else 0.
+pub const BEGUN_AT: &str = "bg";
+/// When a step was first reported as running in so many words, in epoch milliseconds; absent: never
+pub const RAN_AT: &str = "fr";
+
+/// The write token of the request that created the record: nonce and body hash (see `dedup`). Of a step it is the id of the
+/// write that created it.
 pub const CREATED_BY: &str = "wm";
 /// The transition log, a map from a write's id to its transition. Each entry holds its write's token, too.
 pub const TRANSITIONS: &str = "tr";
@@ -124,11 +167,13 @@ pub enum Index {
     ByStatus,
     /// All of one flow.
     ByFlow,
+    /// All that may become overdue, of all organizations.
+    ByDeadline,
 }
 
 impl Index {
     /// Every index.
-    pub const ALL: [Self; 3] = [Self::ByOrganization, Self::ByStatus, Self::ByFlow];
+    pub const ALL: [Self; 4] = [Self::ByOrganization, Self::ByStatus, Self::ByFlow, Self::ByDeadline];
 
     /// Its name.
     #[must_use]
@@ -137,6 +182,7 @@ impl Index {
             Self::ByOrganization => "by_organization",
             Self::ByStatus => "by_status",
             Self::ByFlow => "by_flow",
+            Self::ByDeadline => "by_deadline",
         }
     }
 
@@ -147,16 +193,27 @@ impl Index {
             Self::ByOrganization => BY_ORGANIZATION,
             Self::ByStatus => BY_STATUS,
             Self::ByFlow => BY_FLOW,
+            Self::ByDeadline => BY_DEADLINE,
+        }
+    }
+
+    /// The attribute that is its sort key.
+    #[must_use]
+    pub const fn sort_key(self) -> &'static str {
+        match self {
+            Self::ByOrganization | Self::ByStatus | Self::ByFlow => ORDER,
+            Self::ByDeadline => BOUND,
         }
     }
 
     /// The attributes that it holds besides its keys: those that a second filter needs. None of them ever changes, so
-    /// that no later write pays for them again.
+    /// that no later write pays for them again. With none it holds its keys and those of the table alone.
     #[must_use]
     pub const fn projected(self) -> &'static [&'static str] {
         match self {
             Self::ByOrganization | Self::ByFlow => &[TRIGGER_TYPE],
             Self::ByStatus => &[FLOW_ID, TRIGGER_TYPE],
+            Self::ByDeadline => &[],
         }
     }
 }

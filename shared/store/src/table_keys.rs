@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | an execution's head | `e#<organization>#<id>` | `h` |
 //! | its inputs, where they are large | `e#<organization>#<id>` | `i` |
+//! | one of its steps | `e#<organization>#<id>` | `s#<step id>` |
 //! | the counter of a flow | `c#<organization>#<flow_id>` | `c` |
 //! | an API key | `k#<key id>` | `k` |
 //!
@@ -14,6 +15,9 @@ use ratchet_model::api_key::ApiKey;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::id::{ExecutionId, KeyId, OrganizationId};
 use ratchet_model::status::Status;
+use ratchet_model::step::StepId;
+
+use crate::schema::STEP_PREFIX;
 
 /// The number of index partitions over which the executions of one organization, status or flow are spread.
 ///
@@ -21,10 +25,28 @@ use ratchet_model::status::Status;
 /// second, and a page costs eight small queries, sent at once (docs/adr/0003).
 pub const SHARDS: u8 = 8;
 
+/// The number of partitions over which the index by deadline spreads the executions of all organizations.
+///
+/// Its sort keys only grow, so that DynamoDB cannot split what is hot; and an index that throttles throttles the table. With
+/// sixteen, 16,000 executions can start or end in a second.
+pub const DEADLINE_SHARDS: u8 = 16;
+
 /// `pk` of an execution's items.
 #[must_use]
 pub fn execution_pk(organization: &OrganizationId, id: &ExecutionId) -> String {
     format!("e#{organization}#{id}")
+}
+
+/// `sk` of a step.
+#[must_use]
+pub fn step_sk(step_id: &StepId) -> String {
+    format!("{}{}", STEP_PREFIX, step_id.as_str())
+}
+
+/// Parses the `sk` of a step.
+#[must_use]
+pub fn parse_step_sk(sk: &str) -> Option<StepId> {
+    sk.strip_prefix(STEP_PREFIX).and_then(StepId::parse)
 }
 
 /// `pk` of a flow's counter.
@@ -74,7 +96,27 @@ pub fn flow_partition(organization: &OrganizationId, shard: u8, flow_id: &str) -
     format!("f#{organization}#{shard}#{flow_id}")
 }
 
-/// The sort key of every index. Orders by time of creation, then by id: no two executions have the same order.
+/// The shard of an execution in the index by deadline.
+#[must_use]
+pub fn deadline_shard(id: &ExecutionId) -> u8 {
+    let [.., last] = id.as_bytes();
+    last % DEADLINE_SHARDS
+}
+
+/// A partition of the index by deadline.
+#[must_use]
+pub fn deadline_partition(shard: u8) -> String {
+    format!("d#{shard}")
+}
+
+/// Parses the `pk` of an execution's items.
+#[must_use]
+pub fn parse_execution_pk(pk: &str) -> Option<(OrganizationId, ExecutionId)> {
+    let (organization, id) = pk.strip_prefix("e#")?.split_once('#')?;
+    Some((OrganizationId::parse(organization)?, ExecutionId::parse(id)?))
+}
+
+/// The sort key of every index but that by deadline. Orders by time of creation, then by id: no two executions have the same order.
 #[must_use]
 pub fn order(created_at: Timestamp, id: &ExecutionId) -> String {
     format!("{}#{id}", order_time(created_at))

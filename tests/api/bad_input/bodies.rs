@@ -1,23 +1,55 @@
 //! Bodies that are not JSON, not an object, or have a key twice.
 
 use reqwest::Method;
-use tests::text;
+use tests::{Call, text};
 
-use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World, running};
+use super::{Execute, OBJECTS, OPERATIONS, Update, UpdateStatus, World, call, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_missing_or_no_object_is_refused_as_such() {
     let world = World::start().await;
     for operation in OPERATIONS {
         for body in ["", " \t\r\n", "null", " null\n"] {
-            world.assert_refused(operation, body, &["body: missing".to_owned()]).await;
+            if operation.needs_body() || body.contains("null") {
+                world.assert_refused(operation, body, &["body: missing".to_owned()]).await;
+            }
         }
         for body in ["[]", r#"[{"flow_id":"demo"}]"#, r#""text""#, r#""""#, "1", "-0.5e1", "true", "false"] {
             world.assert_refused(operation, body, &["body: model_attributes_type".to_owned()]).await;
         }
-        assert_eq!(world.call(operation).send().await.validation_errors(), ["body: missing"]);
+        if operation.needs_body() {
+            assert_eq!(world.call(operation).send().await.validation_errors(), ["body: missing"]);
+        }
     }
     world.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_is_as_good_as_an_empty_object_where_nothing_must_be_said() {
+    let world = World::start().await;
+    for operation in OPERATIONS.into_iter().filter(|operation| !operation.needs_body()) {
+        let mut answers = Vec::new();
+        for (content_type, body) in [
+            ("application/json", Some("{}")),
+            ("application/json", Some("")),
+            ("application/json", None),
+            // What curl -d '' sends.
+            ("application/x-www-form-urlencoded", Some("")),
+            ("text/plain", Some(" \r\n")),
+        ] {
+            let id = running(&world.api).await;
+            let send = call(&world.api, operation, &id).header("content-type", content_type);
+            let send = body.into_iter().fold(send, Call::body);
+            let answer = send.send().await;
+            answer.assert_status(200);
+            let mut told = answer.body.clone();
+            for name in ["execution_id", "deadline_at", "cancel_requested_at", "force_at"] {
+                told[name].take();
+            }
+            answers.push(told);
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{operation:?}: {answers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,16 @@
 //! Headers: Content-Type, keys, tags, names in any case, bytes that are not text.
 
+use std::sync::atomic::Ordering;
+
 use local::operations::{Endpoint, FunctionResponse, OPERATIONS as ENDPOINTS, Services};
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::BASE;
-use tests::coverage::{assert_covers, assert_covers_those, operations};
+use tests::coverage::{OPTIONAL_BODY, assert_covers, assert_covers_those, operations};
 use tests::events::event;
 
-use super::{Execute, OPERATIONS, Operation, Update, UpdateStatus, World, call, running};
+use super::{Cancel, Execute, Heartbeat, OPERATIONS, Operation, Steps, Update, UpdateStatus, World, call, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_json_by_its_content_type_or_has_none_is_read() {
@@ -86,7 +89,8 @@ async fn what_is_not_json_by_its_content_type_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_has_1_to_255_visible_characters() {
     let world = World::start().await;
-    for operation in OPERATIONS {
+    let keyed = || OPERATIONS.into_iter().filter(|operation| operation.takes_key());
+    for operation in keyed() {
         for (key, kind) in [
             (&b""[..], "string_too_short"),
             (b"   ", "string_too_short"),
@@ -107,7 +111,7 @@ async fn an_idempotency_key_has_1_to_255_visible_characters() {
         }
     }
     world.assert_untouched().await;
-    for operation in OPERATIONS {
+    for operation in keyed() {
         for key in [&"k".repeat(255), "!", "~", "a,b", "\"quoted\"", "%00#{}"] {
             let id = running(&world.api).await;
             let send = || {
@@ -123,7 +127,7 @@ async fn an_idempotency_key_has_1_to_255_visible_characters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_if_match_is_no_condition_that_could_hold_by_chance() {
     let world = World::start().await;
-    let conditional = [Update, UpdateStatus];
+    let conditional = [Update, UpdateStatus, Cancel];
     assert_covers_those(
         "those that read If-Match",
         |operation| operation.headers.contains("if-match"),
@@ -177,6 +181,9 @@ async fn validation_errors_of_the_body_and_of_the_headers_are_answered_together(
         (Execute, "{}", &["body.flow_id: missing", "body.trigger_type: missing"][..]),
         (Update, r#"{"tokens_used":-1,"x":1}"#, &["body.tokens_used: greater_than_equal", "body.x: extra_forbidden"]),
         (UpdateStatus, r#"{"status":"running"}"#, &["body.status: enum"]),
+        (Heartbeat, r#"{"attempt":-1}"#, &["body.attempt: greater_than_equal"]),
+        (Cancel, r#"{"grace_seconds":3601}"#, &["body.grace_seconds: less_than_equal"]),
+        (Steps, r#"{"attempt":-1,"steps":[]}"#, &["body.attempt: greater_than_equal", "body.steps: too_short"]),
     ];
     assert_covers_those(
         "the mistakes in bodies and headers",
@@ -187,9 +194,11 @@ async fn validation_errors_of_the_body_and_of_the_headers_are_answered_together(
         let send = world.call(operation).header("content-type", "application/json").header("if-match", "2");
         let answer = send.header("idempotency-key", "a b").body(body).send().await;
         let mut expected = errors.to_vec();
-        expected.push("header.idempotency-key: string_pattern_mismatch");
-        // An execution that is to be created has no tag yet.
-        if operation != Execute {
+        if operation.takes_key() {
+            expected.push("header.idempotency-key: string_pattern_mismatch");
+        }
+        // An execution that is to be created has no tag yet, and heartbeats and steps change none.
+        if ![Execute, Heartbeat, Steps].contains(&operation) {
             expected.push("header.if-match: string_pattern_mismatch");
         }
         assert_eq!(answer.validation_errors(), expected, "{operation:?}");
@@ -221,8 +230,12 @@ async fn a_refused_request_is_named_as_its_caller_named_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bytes_in_a_header_break_an_answer() {
     let world = World::start().await;
+    // There is nothing to wait for.
+    let ended = world.api.execution_in("completed").await;
+    world.created.fetch_add(1, Ordering::Relaxed);
     let paths = operations().into_iter().map(|operation| {
-        let path = operation.path.strip_prefix(BASE).expect("a path of the API").replace("{execution_id}", &world.id);
+        let id = if operation.path.ends_with("/wait") { &ended } else { &world.id };
+        let path = operation.path.strip_prefix(BASE).expect("a path of the API").replace("{execution_id}", id);
         (operation.method.parse::<Method>().expect("a method"), path)
     });
     let hostile: [&[u8]; 6] =
@@ -279,7 +292,11 @@ async fn with_headers(world: &World, operation: &str, headers: Value, body: &str
         "body": body,
     }));
     let endpoint = Endpoint::named(operation).unwrap_or_else(|| panic!("no route of {operation}"));
-    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    let services = Services {
+        store: world.api.store.clone(),
+        cursors: world.api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     endpoint.call(&services, &event.to_string()).await.expect("an event")
 }
 
@@ -301,20 +318,30 @@ async fn the_name_of_a_header_counts_in_any_case() {
         ("get_execution", "if-none-match", "\"2\"", 304),
         ("list_executions", "x-correlation-id", "run-7", 200),
         ("list_transitions", "x-correlation-id", "run-7", 200),
+        ("get_heartbeat", "x-correlation-id", "run-7", 200),
         ("get_caller", "x-correlation-id", "run-7", 200),
+        // At once, for it is no version of the record.
+        ("wait_execution", "if-none-match", "\"9\"", 200),
+        ("record_heartbeat", "content-type", "text/plain", 415),
+        ("cancel_execution", "if-match", "\"9\"", 412),
+        ("report_steps", "idempotency-key", "a b", 422),
+        ("list_steps", "x-correlation-id", "run-7", 200),
     ];
     assert_covers("the headers whose names are tried in any case", headers.map(|(operation, ..)| operation));
     for (operation, name, value, status) in headers {
         let body = match operation {
             "execute_flow" => Execute.body(""),
             "update_execution" => Update.body(""),
+            "record_heartbeat" => Heartbeat.body(""),
+            "cancel_execution" => Cancel.body(""),
+            "report_steps" => Steps.body(""),
             _ => UpdateStatus.body(""),
         };
+        let shown = if name == "x-correlation-id" { value } else { "JKJaXmPLvHcESHA=" };
         for name in spellings(name) {
             let answer = with_headers(&world, operation, json!({ name.clone(): value }), &body).await;
             assert_eq!(answer.status_code, status, "{operation} {name}: {:?}", answer.body);
-            let id = if status == 200 { value } else { "JKJaXmPLvHcESHA=" };
-            assert_eq!(answer.headers.get("x-correlation-id").map(String::as_str), Some(id), "{name}");
+            assert_eq!(answer.headers.get("x-correlation-id").map(String::as_str), Some(shown), "{name}");
         }
     }
     world.assert_untouched().await;
@@ -323,7 +350,11 @@ async fn the_name_of_a_header_counts_in_any_case() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
     let world = World::start().await;
-    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    let services = Services {
+        store: world.api.store.clone(),
+        cursors: world.api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     for body in ["%%%", "e30", "e30==", "e3 0=", "/w==", "", "====", "é"] {
         let event = event(&json!({
             "headers": { "content-type": "application/json" },
@@ -333,6 +364,10 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
             "isBase64Encoded": true,
         }));
         for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.operation.method != "GET") {
+            // No bytes are a body that some need not have.
+            if body.is_empty() && OPTIONAL_BODY.contains(&endpoint.operation.name) {
+                continue;
+            }
             let answer = endpoint.call(&services, &event.to_string()).await.expect("an event");
             assert_eq!(answer.status_code, 422, "{} {body}: {:?}", endpoint.operation.name, answer.body);
         }
@@ -344,7 +379,11 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_without_its_parts_is_answered() {
     let world = World::start().await;
-    let services = Services { store: world.api.store.clone(), cursors: world.api.cursors.clone() };
+    let services = Services {
+        store: world.api.store.clone(),
+        cursors: world.api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     for endpoint in ENDPOINTS {
         let name = endpoint.operation.name;
         // Members that API Gateway always sets are missing: the runtime refuses the event, and API Gateway answers 500.
@@ -358,7 +397,8 @@ async fn an_event_without_its_parts_is_answered() {
         let answer = endpoint.call(&services, &event.to_string()).await.expect("an event");
         let expected = match name {
             "list_executions" | "get_caller" => 200,
-            "get_execution" | "list_transitions" => 404,
+            "get_execution" | "list_transitions" | "list_steps" | "get_heartbeat" | "record_heartbeat"
+            | "cancel_execution" | "wait_execution" => 404,
             _ => 422,
         };
         assert_eq!(answer.status_code, expected, "{name}: {:?}", answer.body);

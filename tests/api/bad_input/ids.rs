@@ -5,15 +5,21 @@ use serde_json::{Value, json};
 use tests::coverage::{assert_covers_those, operations};
 use tests::{Answer, BASE};
 
-use super::{Update, UpdateStatus, World};
+use super::{Cancel, Heartbeat, Steps, Update, UpdateStatus, World};
 
 /// The answers of every route with an id in it, each with a valid body.
 async fn ask_all(world: &World, id: &str) -> Vec<Answer> {
     let bodies = [
         ("get_execution", None),
         ("list_transitions", None),
+        ("get_heartbeat", None),
         ("update_execution", Some(Update.body(r#""tokens_used":1"#))),
         ("update_execution_status", Some(UpdateStatus.body(""))),
+        ("record_heartbeat", Some(Heartbeat.body(""))),
+        ("cancel_execution", Some(Cancel.body(""))),
+        ("wait_execution", None),
+        ("report_steps", Some(Steps.body(""))),
+        ("list_steps", None),
     ];
     let has_an_id = |path: &str| path.contains("{execution_id}");
     assert_covers_those(

@@ -139,6 +139,13 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
         }
         let path = format!("/executions/{id}");
         neighbour.patch(&path, &json!({ "status": "failed" })).await.assert_error(404, "EXECUTION_NOT_FOUND");
+        let steps = json!({ "steps": [{ "step_id": "01", "status": "failed", "output_data": { "theirs": true } }] });
+        let call = neighbour.request(Method::POST, &format!("{path}/steps")).json(&steps);
+        call.header("idempotency-key", "steps").send().await.assert_error(404, "EXECUTION_NOT_FOUND");
+        neighbour.post(&format!("/executions/{mine}/steps"), &steps).await.assert_status(200);
+        for path in [format!("{path}/heartbeat"), format!("{path}/cancel")] {
+            neighbour.post(&path, &json!({})).await.assert_error(404, "EXECUTION_NOT_FOUND");
+        }
     }
     for (filter, cursor) in cursors.iter().rev().take(2) {
         let answer = neighbour.get(&format!("/flows/executions?{filter}&cursor={cursor}")).await;
@@ -151,6 +158,7 @@ async fn disturb(api: &Api, key: &str, ids: &[String], cursors: &[(String, Strin
 }
 
 /// Runs the scenario for the organization of `key`; between its steps a neighbour may be busy.
+#[expect(clippy::too_many_lines, reason = "one line for each request")]
 async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec<String> {
     let api = Api::start().await;
     let mut transcript =
@@ -233,6 +241,34 @@ async fn scenario(key: &str, organization: &str, neighbour: Option<&str>) -> Vec
         let record = transcript.send(Method::GET, &format!("/flows/executions/{id}"), &[], None).await;
         assert_eq!(text(&record.body["organization_id"]), organization);
         transcript.send(Method::GET, &format!("/executions/{id}/transitions"), &[], None).await;
+        transcript.send(Method::GET, &format!("/executions/{id}/heartbeat"), &[], None).await;
+    }
+    // One that runs, and one that has ended.
+    for id in [&ids[4], &ids[5]] {
+        disturbed!();
+        let path = format!("/executions/{id}");
+        transcript.send(Method::POST, &format!("{path}/heartbeat"), &[], Some(&json!({ "attempt": 1 }))).await;
+        let steps = json!({ "steps": [
+            { "step_id": "01", "status": "completed", "output_data": { "n": 1.0 } },
+            { "step_id": "02" },
+        ] });
+        for _ in 0..2 {
+            let path = format!("{path}/steps");
+            transcript.send(Method::POST, &path, &[("idempotency-key", "steps")], Some(&steps)).await;
+            disturbed!();
+            transcript.send(Method::GET, &path, &[], None).await;
+        }
+        transcript.send(Method::GET, &format!("/flows/executions/{id}"), &[], None).await;
+        let cancel = json!({ "reason": "not needed", "grace_seconds": 30 });
+        for _ in 0..2 {
+            let path = format!("{path}/cancel");
+            transcript.send(Method::POST, &path, &[("idempotency-key", "cancel")], Some(&cancel)).await;
+        }
+    }
+    disturbed!();
+    // One that has ended, and one whose version the caller has not.
+    for (id, headers) in [(&ids[6], &[][..]), (&ids[7], &[("if-none-match", "\"9\"")][..])] {
+        transcript.send(Method::GET, &format!("/flows/executions/{id}/wait"), headers, None).await;
     }
     disturbed!();
     let caller = transcript.send(Method::GET, "/me", &[], None).await;

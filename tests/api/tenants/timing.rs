@@ -6,6 +6,7 @@
 //! machine that is busy with other things makes the interval wider and does not move it. More pairs are measured until the
 //! interval lies within [`RESOLVED`] or beyond it.
 
+use ratchet_model::limits::DEFAULT_TIMEOUT_SECONDS;
 use std::time::{Duration, Instant};
 
 use local::operations::{Endpoint, FunctionResponse, Services};
@@ -124,7 +125,11 @@ impl MeasuredRoute<'_> {
 /// Measures routes with a planted difference or none. The results.
 async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, Verdict, String)> {
     let api = Api::start().await;
-    let services = Services { store: api.store.clone(), cursors: api.cursors.clone() };
+    let services = Services {
+        store: api.store.clone(),
+        cursors: api.cursors.clone(),
+        default_timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+    };
     let mut existing = Vec::new();
     for number in 0..20 {
         let status = ["pending", "running", "retrying", "completed"][number % 4];
@@ -140,6 +145,9 @@ async fn measure(operations: &[&str], planted: Duration) -> Vec<(&'static str, V
         let body = match route.name {
             "update_execution" => json!({ "metadata": {} }),
             "update_execution_status" => json!({ "status": "cancelled" }),
+            "record_heartbeat" => json!({ "attempt": 1 }),
+            "cancel_execution" => json!({}),
+            "report_steps" => json!({ "steps": [{ "step_id": "s" }] }),
             _ => Value::Null,
         };
         let endpoint = Endpoint::named(route.name).expect("an operation");

@@ -9,6 +9,9 @@ from openapi_client.api.executions_api import ExecutionsApi
 from openapi_client.api.flows_api import FlowsApi
 from openapi_client.api.keys_api import KeysApi
 from openapi_client.exceptions import ApiException
+from openapi_client.models.action import Action
+from openapi_client.models.cancel_execution_request import CancelExecutionRequest
+from openapi_client.models.cancel_outcome import CancelOutcome
 from openapi_client.models.error_code import ErrorCode
 from openapi_client.models.error_or_gateway_message import ErrorOrGatewayMessage
 from openapi_client.models.error_response import ErrorResponse
@@ -17,8 +20,12 @@ from openapi_client.models.gateway_message import GatewayMessage
 from openapi_client.models.invalid_or_key_reused import InvalidOrKeyReused
 from openapi_client.models.override_status import OverrideStatus
 from openapi_client.models.priority import Priority
+from openapi_client.models.record_heartbeat_request import RecordHeartbeatRequest
+from openapi_client.models.report_steps_request import ReportStepsRequest
 from openapi_client.models.scope import Scope
 from openapi_client.models.status import Status
+from openapi_client.models.step_outcome import StepOutcome
+from openapi_client.models.step_report import StepReport
 from openapi_client.models.trigger_type import TriggerType
 from openapi_client.models.update_execution_request import UpdateExecutionRequest
 from openapi_client.models.update_execution_status_request import UpdateExecutionStatusRequest
@@ -98,6 +105,9 @@ def main() -> None:
     assert got == completed, got
     ok("gets the execution")
 
+    assert flows.wait_execution(execution.id, timeout=25) == completed
+    ok("waits for its end")
+
     page = flows.list_executions(flow_id=FLOW, status=[Status.COMPLETED, Status.FAILED], page_size=5)
     assert [execution.to_dict() for execution in page.executions] == [completed.to_dict()], page
     assert page.total_count == 1 and page.next_cursor is None, page
@@ -120,6 +130,31 @@ def main() -> None:
     cancelled = executions.update_execution_status(stuck.id, cancel)
     assert cancelled.current_status == "cancelled" and cancelled.execution_id == stuck.id, cancelled
     ok("cancels another one")
+
+    asked = flows.execute_flow(other).execution
+    flows.update_execution(asked.id, running)
+    beat = RecordHeartbeatRequest(attempt=1)
+    assert executions.record_heartbeat(asked.id, record_heartbeat_request=beat).action is Action.CONTINUE
+    seen = executions.get_heartbeat(asked.id)
+    assert seen.status is Status.RUNNING and seen.last_heartbeat_at is not None, seen
+    why = CancelExecutionRequest(reason="not needed")
+    requested = executions.cancel_execution(asked.id, cancel_execution_request=why)
+    assert requested.outcome is CancelOutcome.REQUESTED and requested.force_at is not None, requested
+    told = executions.record_heartbeat(asked.id)
+    assert (told.action, told.reason) == (Action.CANCEL, "not needed"), told
+    ok("sends heartbeats, with a body and without, and asks a worker to stop")
+
+    steps = [
+        StepReport(step_id="01", status=Status.COMPLETED, output_data={"n": 1}),
+        StepReport(step_id="02"),
+    ]
+    reported = executions.report_steps(asked.id, ReportStepsRequest(attempt=1, steps=steps))
+    assert [outcome.outcome for outcome in reported.outcomes] == [StepOutcome.CREATED] * 2, reported
+    listed = executions.list_steps(asked.id, page_size=1, view=View.SUMMARY)
+    assert listed.steps[0].step_id == "01" and listed.steps[0].output_data is None and listed.has_more, listed
+    rest = executions.list_steps(asked.id, cursor=listed.next_cursor)
+    assert rest.steps[0].status is Status.RUNNING and rest.next_cursor is None, rest
+    ok("reports steps, and lists them by pages")
 
     unknown = refusal(lambda: FlowsApi(client_with("unknown")).get_execution(execution.id))
     assert isinstance(unknown, GatewayMessage) and unknown.message == "Forbidden", unknown

@@ -4,23 +4,44 @@ import os
 from uuid import uuid4
 
 from ratchet_client import AuthenticatedClient
-from ratchet_client.api.executions import list_transitions, update_execution_status
-from ratchet_client.api.flows import execute_flow, get_execution, list_executions, update_execution
+from ratchet_client.api.executions import (
+    cancel_execution,
+    get_heartbeat,
+    list_steps,
+    list_transitions,
+    record_heartbeat,
+    report_steps,
+    update_execution_status,
+)
+from ratchet_client.api.flows import execute_flow, get_execution, list_executions, update_execution, wait_execution
 from ratchet_client.api.keys import get_caller
+from ratchet_client.models.action import Action
 from ratchet_client.models.caller_details import CallerDetails
+from ratchet_client.models.cancel_execution_request import CancelExecutionRequest
+from ratchet_client.models.cancel_outcome import CancelOutcome
 from ratchet_client.models.error_code import ErrorCode
 from ratchet_client.models.error_response import ErrorResponse
 from ratchet_client.models.execute_flow_request import ExecuteFlowRequest
 from ratchet_client.models.execute_flow_request_variables_type_0 import ExecuteFlowRequestVariablesType0
 from ratchet_client.models.execute_flow_response import ExecuteFlowResponse
 from ratchet_client.models.execution import Execution
+from ratchet_client.models.execution_cancelled import ExecutionCancelled
 from ratchet_client.models.execution_page import ExecutionPage
 from ratchet_client.models.gateway_message import GatewayMessage
+from ratchet_client.models.heartbeat_recorded import HeartbeatRecorded
+from ratchet_client.models.heartbeat_seen import HeartbeatSeen
 from ratchet_client.models.override_status import OverrideStatus
 from ratchet_client.models.priority import Priority
+from ratchet_client.models.record_heartbeat_request import RecordHeartbeatRequest
+from ratchet_client.models.report_steps_request import ReportStepsRequest
 from ratchet_client.models.scope import Scope
 from ratchet_client.models.status import Status
 from ratchet_client.models.status_updated import StatusUpdated
+from ratchet_client.models.step_list import StepList
+from ratchet_client.models.step_outcome import StepOutcome
+from ratchet_client.models.step_report import StepReport
+from ratchet_client.models.step_report_output_data_type_0 import StepReportOutputDataType0
+from ratchet_client.models.steps_reported import StepsReported
 from ratchet_client.models.transition_list import TransitionList
 from ratchet_client.models.trigger_type import TriggerType
 from ratchet_client.models.update_execution_request import UpdateExecutionRequest
@@ -96,6 +117,11 @@ def main() -> None:
     assert unchanged.status_code == 304 and unchanged.parsed is None, unchanged
     ok("gets the execution, once")
 
+    assert wait_execution.sync(execution.id, client=client, timeout=25) == completed
+    waited = wait_execution.sync_detailed(execution.id, client=client, if_none_match=got.headers["etag"])
+    assert waited.status_code == 304 and waited.parsed is None, waited
+    ok("waits for its end")
+
     page = list_executions.sync(client=client, flow_id=FLOW, status=[Status.COMPLETED, Status.FAILED], page_size=5)
     assert isinstance(page, ExecutionPage), page
     assert [execution.to_dict() for execution in page.executions] == [completed.to_dict()], page
@@ -121,6 +147,33 @@ def main() -> None:
     cancelled = update_execution_status.sync(stuck.execution.id, client=client, body=cancel)
     assert isinstance(cancelled, StatusUpdated) and cancelled.current_status == "cancelled", cancelled
     ok("cancels another one")
+
+    asked = execute_flow.sync(client=client, body=other)
+    assert isinstance(asked, ExecuteFlowResponse), asked
+    update_execution.sync(asked.execution.id, client=client, body=running)
+    told = record_heartbeat.sync(asked.execution.id, client=client, body=RecordHeartbeatRequest(attempt=1))
+    assert isinstance(told, HeartbeatRecorded) and told.action is Action.CONTINUE, told
+    seen = get_heartbeat.sync(asked.execution.id, client=client)
+    assert isinstance(seen, HeartbeatSeen) and seen.last_heartbeat_at is not None, seen
+    why = CancelExecutionRequest(reason="not needed")
+    requested = cancel_execution.sync(asked.execution.id, client=client, body=why)
+    assert isinstance(requested, ExecutionCancelled) and requested.outcome is CancelOutcome.REQUESTED, requested
+    told = record_heartbeat.sync(asked.execution.id, client=client)
+    assert isinstance(told, HeartbeatRecorded) and (told.action, told.reason) == (Action.CANCEL, "not needed"), told
+    ok("sends heartbeats, with a body and without, and asks a worker to stop")
+
+    output_data = StepReportOutputDataType0.from_dict({"n": 1})
+    steps = [StepReport(step_id="01", status=Status.COMPLETED, output_data=output_data), StepReport(step_id="02")]
+    report = ReportStepsRequest(attempt=1, steps=steps)
+    reported = report_steps.sync(asked.execution.id, client=client, body=report)
+    assert isinstance(reported, StepsReported) and reported.action is Action.CANCEL, reported
+    assert [outcome.outcome for outcome in reported.outcomes] == [StepOutcome.CREATED] * 2, reported
+    listed = list_steps.sync(asked.execution.id, client=client, page_size=1, view=View.SUMMARY)
+    assert isinstance(listed, StepList) and listed.next_cursor is not None, listed
+    assert listed.steps[0].step_id == "01" and isinstance(listed.steps[0].output_data, Unset), listed
+    rest = list_steps.sync(asked.execution.id, client=client, cursor=listed.next_cursor)
+    assert isinstance(rest, StepList) and rest.steps[0].status is Status.RUNNING and not rest.has_more, rest
+    ok("reports steps, and lists them by pages")
 
     unknown = get_execution.sync(execution.id, client=client_with("unknown"))
     assert isinstance(unknown, GatewayMessage) and unknown.message == "Forbidden", unknown

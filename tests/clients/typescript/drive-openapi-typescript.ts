@@ -76,6 +76,12 @@ async function main() {
   assert.equal(unchanged.response.status, 304);
   ok("gets the execution, once");
 
+  const waited = await client.GET("/api/v1/flows/executions/{execution_id}/wait", {
+    params: { path, query: { timeout: 25 } },
+  });
+  assert.deepEqual(waited.data, completed);
+  ok("waits for its end");
+
   const status: Schemas["Status"][] = ["completed", "failed"];
   const query = { flow_id, status, page_size: 5 };
   const { data: page } = await client.GET("/api/v1/flows/executions", { params: { query } });
@@ -101,6 +107,39 @@ async function main() {
   });
   assert.equal(cancelled.data?.current_status, "cancelled");
   ok("cancels another one");
+
+  const asked = await client.POST("/api/v1/flows/execute", { body: other });
+  const askedPath = { execution_id: asked.data?.execution.id ?? "" };
+  await client.PATCH(one, { params: { path: askedPath }, body: { status: "running" } });
+  const heartbeat = "/api/v1/executions/{execution_id}/heartbeat";
+  const beat = await client.POST(heartbeat, { params: { path: askedPath }, body: { attempt: 1 } });
+  assert.equal(beat.data?.action, "continue");
+  const seen = await client.GET(heartbeat, { params: { path: askedPath } });
+  assert(seen.data?.status === "running" && seen.data.last_heartbeat_at !== null);
+  const requested = await client.POST("/api/v1/executions/{execution_id}/cancel", {
+    params: { path: askedPath },
+    body: { reason: "not needed" },
+  });
+  assert.equal(requested.data?.outcome, "requested");
+  const told = await client.POST(heartbeat, { params: { path: askedPath } });
+  assert.deepEqual([told.data?.action, told.data?.reason], ["cancel", "not needed"]);
+  ok("sends heartbeats, with a body and without, and asks a worker to stop");
+
+  const stepsPath = "/api/v1/executions/{execution_id}/steps";
+  const reported = await client.POST(stepsPath, {
+    params: { path: askedPath },
+    body: { attempt: 1, steps: [{ step_id: "01", status: "completed", output_data: { n: 1 } }, { step_id: "02" }] },
+  });
+  assert.deepEqual(reported.data?.outcomes.map(({ outcome }) => outcome), ["created", "created"]);
+  assert.equal(reported.data?.action, "cancel");
+  const listed = await client.GET(stepsPath, { params: { path: askedPath, query: { page_size: 1, view: "summary" } } });
+  assert.deepEqual([listed.data?.steps[0]?.step_id, listed.data?.steps[0]?.output_data], ["01", undefined]);
+  const cursor = listed.data?.next_cursor ?? "";
+  const rest = await client.GET(stepsPath, { params: { path: askedPath, query: { cursor } } });
+  assert.deepEqual([rest.data?.steps[0]?.status, rest.data?.has_more], ["running", false]);
+  const withSteps = await client.GET(one, { params: { path: askedPath } });
+  assert.deepEqual(withSteps.data?.steps?.[0]?.output_data, { n: 1 });
+  ok("reports steps, and lists them by pages");
 
   const unknown = await clientWith("unknown").GET(one, { params: { path } });
   assert(unknown.error && "message" in unknown.error);

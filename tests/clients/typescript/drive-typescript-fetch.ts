@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import {
+  Action,
+  CancelOutcome,
   Configuration,
   ErrorCode,
   type ErrorResponse,
@@ -15,8 +17,10 @@ import {
   ResponseError,
   Scope,
   Status,
+  StepOutcome,
   TriggerType,
   ValidationErrorsFromJSON,
+  View,
 } from "./typescript-fetch";
 
 const flowId = "driven-by-typescript-fetch";
@@ -88,6 +92,9 @@ async function main() {
   assert.deepEqual(await flows.getExecution({ executionId }), completed);
   ok("gets the execution");
 
+  assert.deepEqual(await flows.waitExecution({ executionId, timeout: 25 }), completed);
+  ok("waits for its end");
+
   const page = await flows.listExecutions({ flowId, status: [Status.Completed, Status.Failed], pageSize: 5 });
   assert.deepEqual(page.executions, [completed]);
   assert.deepEqual([page.totalCount, page.nextCursor], [1, null]);
@@ -107,6 +114,33 @@ async function main() {
   const cancelled = await executions.updateExecutionStatus({ executionId: stuck, updateExecutionStatusRequest });
   assert.equal(cancelled.currentStatus, "cancelled");
   ok("cancels another one");
+
+  const asked = (await flows.executeFlow({ executeFlowRequest: other })).execution.id;
+  await flows.updateExecution({ ...running, executionId: asked });
+  const beat = await executions.recordHeartbeat({ executionId: asked, recordHeartbeatRequest: { attempt: 1 } });
+  assert.equal(beat.action, Action.Continue);
+  const seen = await executions.getHeartbeat({ executionId: asked });
+  assert(seen.status === Status.Running && seen.lastHeartbeatAt instanceof Date);
+  const cancelExecutionRequest = { reason: "not needed" };
+  const requested = await executions.cancelExecution({ executionId: asked, cancelExecutionRequest });
+  assert.deepEqual([requested.outcome, requested.forceAt instanceof Date], [CancelOutcome.Requested, true]);
+  const told = await executions.recordHeartbeat({ executionId: asked });
+  assert.deepEqual([told.action, told.reason], [Action.Cancel, "not needed"]);
+  ok("sends heartbeats, with a body and without, and asks a worker to stop");
+
+  const reportStepsRequest = {
+    attempt: 1,
+    steps: [{ stepId: "01", status: Status.Completed, outputData: { n: 1 } }, { stepId: "02" }],
+  };
+  const reported = await executions.reportSteps({ executionId: asked, reportStepsRequest });
+  assert.deepEqual(reported.outcomes.map(({ outcome }) => outcome), [StepOutcome.Created, StepOutcome.Created]);
+  const listed = await executions.listSteps({ executionId: asked, pageSize: 1, view: View.Summary });
+  assert.deepEqual([listed.steps[0]?.stepId, listed.hasMore], ["01", true]);
+  const rest = await executions.listSteps({ executionId: asked, cursor: listed.nextCursor ?? "" });
+  assert.deepEqual([rest.steps[0]?.status, rest.nextCursor], [Status.Running, null]);
+  const withSteps = await flows.getExecution({ executionId: asked });
+  assert.deepEqual(withSteps.steps?.[0]?.outputData, { n: 1 });
+  ok("reports steps, and lists them by pages");
 
   const unknown = new FlowsApi(configuration("unknown")).getExecution({ executionId });
   assert.equal(GatewayMessageFromJSON(await refusal(unknown)).message, "Forbidden");

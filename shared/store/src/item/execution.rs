@@ -1,15 +1,19 @@
 //! The head item of an execution.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use ratchet_model::caller::Caller;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::{Execution, Priority, TriggerType};
-use ratchet_model::id::{ExecutionId, OrganizationId};
+use ratchet_model::heartbeat::CancelRequested;
+use ratchet_model::id::ExecutionId;
 use ratchet_model::json::JsonText;
 use ratchet_model::limits::UNASSIGNED;
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::status::Status;
+use ratchet_model::supervision::{Watch, watch_interval};
 use ratchet_model::wire_name::WireName;
 
 use super::attributes::{Attributes, Item};
@@ -87,6 +91,7 @@ fn new_head(
         (a::NUMBER, number(execution_number)),
         (a::TRIGGER_TYPE, text(new.trigger_type.as_str())),
         (a::TIMEOUT, number(new.timeout_seconds)),
+        (a::WATCH_INTERVAL, number(millis(watch_interval(new.timeout_seconds, new.heartbeat_timeout_seconds)))),
         (a::RETRY_COUNT, number(0)),
         (a::MAX_RETRIES, number(new.max_retries)),
         (a::CREATED_BY, token.content()),
@@ -112,7 +117,34 @@ fn new_head(
     if let Some(time) = new.scheduled_at {
         put(a::SCHEDULED_AT, number(time.millis()));
     }
+    if let Some(seconds) = new.heartbeat_timeout_seconds {
+        put(a::HEARTBEAT_TIMEOUT, number(seconds));
+    }
+    if let Some(seconds) = new.start_timeout_seconds {
+        put(a::START_TIMEOUT, number(seconds));
+        let watch = Watch {
+            status: Status::Pending,
+            created_at: now,
+            scheduled_at: new.scheduled_at,
+            started_at: None,
+            timeout_seconds: new.timeout_seconds,
+            heartbeat_timeout_seconds: new.heartbeat_timeout_seconds,
+            start_timeout_seconds: Some(seconds),
+            last_heartbeat: None,
+            force_at: None,
+            interruptions: 0,
+        };
+        if let Some(due) = watch.due() {
+            put(a::BY_DEADLINE, text(k::deadline_partition(k::deadline_shard(id))));
+            put(a::BOUND, number(due.at.millis()));
+        }
+    }
     item
+}
+
+/// A duration in milliseconds.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The attributes that decide about a write.
@@ -130,6 +162,10 @@ pub struct State {
     pub max_retries: i64,
     /// How long it may take.
     pub timeout_seconds: i64,
+    /// When its worker was last heard.
+    pub last_heartbeat: Option<Timestamp>,
+    /// From when on a requested cancel is forced; `None`: none is requested.
+    pub force_at: Option<Timestamp>,
 }
 
 /// Reads the attributes that decide about a write.
@@ -146,7 +182,137 @@ pub fn read_state(item: &Item) -> Result<State, Error> {
         retry_count: attributes.number(a::RETRY_COUNT)?,
         max_retries: attributes.number(a::MAX_RETRIES)?,
         timeout_seconds: attributes.number(a::TIMEOUT)?,
+        last_heartbeat: attributes.maybe_time(a::LAST_HEARTBEAT)?,
+        force_at: attributes.maybe_time(a::FORCE_AT)?,
     })
+}
+
+/// Reads the status of a record.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_status(head: &Item) -> Result<Status, Error> {
+    Attributes(head).named(a::STATUS)
+}
+
+/// Reads how often a record was written.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_version(head: &Item) -> Result<i64, Error> {
+    Attributes(head).number(a::VERSION)
+}
+
+/// What a waiter sees of an execution between two reads of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance {
+    /// Its status.
+    pub status: Status,
+    /// How often its record was written.
+    pub version: i64,
+    /// Whether it has steps, which change without a write of the record.
+    pub has_steps: bool,
+}
+
+/// The attributes that [`read_glance`] reads.
+pub const GLANCE_ATTRIBUTES: &[&str] = &[a::STATUS, a::VERSION, a::WITH_STEPS];
+
+/// Reads what a waiter sees.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_glance(head: &Item) -> Result<Glance, Error> {
+    let attributes = Attributes(head);
+    let has_steps = has_steps(head);
+    Ok(Glance { status: attributes.named(a::STATUS)?, version: attributes.number(a::VERSION)?, has_steps })
+}
+
+/// The attributes that supervision reads of a head.
+pub const WATCH_ATTRIBUTES: &[&str] = &[
+    a::PK,
+    a::STATUS,
+    a::VERSION,
+    a::CREATED_AT,
+    a::SCHEDULED_AT,
+    a::STARTED_AT,
+    a::TIMEOUT,
+    a::HEARTBEAT_TIMEOUT,
+    a::START_TIMEOUT,
+    a::LAST_HEARTBEAT,
+    a::CANCEL_REQUESTED_AT,
+    a::FORCE_AT,
+    a::CANCEL_REASON,
+    a::INTERRUPTIONS,
+];
+
+/// The attributes of a head by which a report of steps is answered: what a heartbeat is answered by, and whether there are
+/// steps.
+pub const REPORT_ATTRIBUTES: &[&str] = &[
+    a::PK,
+    a::STATUS,
+    a::VERSION,
+    a::ATTEMPT,
+    a::CREATED_AT,
+    a::SCHEDULED_AT,
+    a::STARTED_AT,
+    a::TIMEOUT,
+    a::HEARTBEAT_TIMEOUT,
+    a::START_TIMEOUT,
+    a::LAST_HEARTBEAT,
+    a::CANCEL_REQUESTED_AT,
+    a::FORCE_AT,
+    a::CANCEL_REASON,
+    a::INTERRUPTIONS,
+    a::RETRY_COUNT,
+    a::MAX_RETRIES,
+    a::WITH_STEPS,
+];
+
+/// Reads what says when an execution is overdue.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_watch(head: &Item) -> Result<Watch, Error> {
+    let attributes = Attributes(head);
+    Ok(Watch {
+        status: attributes.named(a::STATUS)?,
+        created_at: attributes.time(a::CREATED_AT)?,
+        scheduled_at: attributes.maybe_time(a::SCHEDULED_AT)?,
+        started_at: attributes.maybe_time(a::STARTED_AT)?,
+        timeout_seconds: attributes.number(a::TIMEOUT)?,
+        heartbeat_timeout_seconds: attributes.maybe_number(a::HEARTBEAT_TIMEOUT)?,
+        start_timeout_seconds: attributes.maybe_number(a::START_TIMEOUT)?,
+        last_heartbeat: attributes.maybe_time(a::LAST_HEARTBEAT)?,
+        force_at: attributes.maybe_time(a::FORCE_AT)?,
+        interruptions: attributes.maybe_number(a::INTERRUPTIONS)?.unwrap_or(0),
+    })
+}
+
+/// How long after its first `running` an execution can be overdue at the earliest; `None`: it was created before there were
+/// intervals.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that has another type.
+pub fn watch_interval_of(head: &Item) -> Result<Option<Duration>, Error> {
+    let millis = Attributes(head).maybe_number(a::WATCH_INTERVAL)?;
+    Ok(millis.map(|millis| Duration::from_millis(millis.unsigned_abs())))
+}
+
+/// Reads the cancel that was requested while the execution ran.
+///
+/// # Errors
+///
+/// [`Error::Internal`] for an attribute that is missing or has another type.
+pub fn read_cancel(head: &Item) -> Result<Option<CancelRequested>, Error> {
+    let attributes = Attributes(head);
+    let Some(requested_at) = attributes.maybe_time(a::CANCEL_REQUESTED_AT)? else { return Ok(None) };
+    let (force_at, reason) = (attributes.time(a::FORCE_AT)?, attributes.text(a::CANCEL_REASON)?.to_owned());
+    Ok(Some(CancelRequested { requested_at, force_at, reason }))
 }
 
 /// The attributes that [`read_execution`] reads of a record whose summary alone is shown, and the order of its index entry.
@@ -167,6 +333,9 @@ pub const SUMMARY_ATTRIBUTES: &[&str] = &[
     a::COMPLETED_AT,
     a::DURATION,
     a::TIMEOUT,
+    a::HEARTBEAT_TIMEOUT,
+    a::START_TIMEOUT,
+    a::CANCEL_REQUESTED_AT,
     a::ERROR_MESSAGE,
     a::RETRY_COUNT,
     a::MAX_RETRIES,
@@ -176,6 +345,7 @@ pub const SUMMARY_ATTRIBUTES: &[&str] = &[
     a::COST,
     a::METADATA,
     a::SCHEDULED_AT,
+    a::WITH_STEPS,
 ];
 
 /// Where the inputs of a record are read from.
@@ -193,7 +363,13 @@ pub fn has_inputs_apart(head: &Item) -> bool {
     head.contains_key(a::INPUTS_APART)
 }
 
-/// Reads a record from its head and its inputs.
+/// Whether an execution has steps.
+#[must_use]
+pub fn has_steps(head: &Item) -> bool {
+    head.contains_key(a::WITH_STEPS)
+}
+
+/// Reads a record from its head and its inputs. Steps are not read: where there are some, it has none to show.
 ///
 /// # Errors
 ///
@@ -213,9 +389,8 @@ pub fn read_execution(head: &Item, inputs: Inputs) -> Result<Execution, Error> {
             (item.object(a::TRIGGER_DATA)?, item.object(a::VARIABLES)?)
         }
     };
-    let mut key = attributes.text(a::PK)?.splitn(3, '#').skip(1);
-    let organization_id = key.next().and_then(OrganizationId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
-    let id = key.next().and_then(ExecutionId::parse).ok_or_else(|| Attributes::damaged(a::PK))?;
+    let key = k::parse_execution_pk(attributes.text(a::PK)?);
+    let (organization_id, id) = key.ok_or_else(|| Attributes::damaged(a::PK))?;
     let created_at = attributes.time(a::CREATED_AT)?;
     let priority = match attributes.maybe_text(a::PRIORITY)? {
         Some(_) => attributes.named(a::PRIORITY)?,
@@ -243,7 +418,10 @@ pub fn read_execution(head: &Item, inputs: Inputs) -> Result<Execution, Error> {
         completed_at,
         duration_ms,
         timeout_seconds: attributes.number(a::TIMEOUT)?,
-        steps: Vec::new(),
+        heartbeat_timeout_seconds: attributes.maybe_number(a::HEARTBEAT_TIMEOUT)?,
+        start_timeout_seconds: attributes.maybe_number(a::START_TIMEOUT)?,
+        cancel_requested_at: attributes.maybe_time(a::CANCEL_REQUESTED_AT)?,
+        steps: (!has_steps(head)).then(Vec::new),
         final_output: attributes.maybe_json(a::FINAL_OUTPUT)?,
         error_message: attributes.maybe_text(a::ERROR_MESSAGE)?.map(str::to_owned),
         error_details: attributes.maybe_json(a::ERROR_DETAILS)?,

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ratchet_model::caller::Caller;
+use ratchet_model::change::RequestedTransition;
 use ratchet_model::clock::Timestamp;
 use ratchet_model::error::Error;
 use ratchet_model::execution::Transition;
@@ -27,19 +28,26 @@ use crate::schema as a;
 /// cannot hold the result of an expression. Version 0.1 did not mark the entries that begin an attempt, and counted none.
 pub fn transition_entry(
     token: &WriteToken,
-    to: Status,
+    transition: RequestedTransition,
     at: Timestamp,
     caller: &Caller,
     reason: Option<&str>,
 ) -> AttributeValue {
-    let mut parts = vec![token.content(), text(to.as_str()), number(at.millis()), text(caller.key_id.as_str())];
-    let reason = reason.map(|reason| reason.chars().take(MAX_LOGGED_REASON).collect::<String>());
+    let mut parts =
+        vec![token.content(), text(transition.to().as_str()), number(at.millis()), text(caller.key_id.as_str())];
+    let reason = reason.map(logged_reason);
     let by_name = caller.key_name.as_ref().map(KeyName::as_str);
-    let begun = to.begins_an_attempt().then(|| number(1));
+    let begun = transition.begins_an_attempt().then(|| number(1));
     let optional = [reason.map(text), by_name.map(text), begun];
     let length = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     parts.extend(optional.into_iter().take(length).map(|part| part.unwrap_or(AttributeValue::Null(true))));
     AttributeValue::L(parts)
+}
+
+/// A reason, as the log keeps it.
+#[must_use]
+pub fn logged_reason(reason: &str) -> String {
+    reason.chars().take(MAX_LOGGED_REASON).collect()
 }
 
 /// An optional part of an entry; `None` where it is absent or NULL.

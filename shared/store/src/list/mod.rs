@@ -25,6 +25,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use self::scan::{IndexQuery, Scan, entry_order};
 use crate::Store;
 use crate::attempts::failed_read;
+use crate::batch::Read;
 use crate::expression::text;
 use crate::item::{Inputs, Item, SUMMARY_ATTRIBUTES, has_inputs_apart, read_execution, size};
 use crate::schema as a;
@@ -35,7 +36,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// How many bytes of records one answer may carry. Lambda returns at most 6 MiB, in which the body is a JSON string:
 /// its quotes and backslashes count twice ([`escaped_len`]).
-const MAX_ANSWER: usize = 6 * 1024 * 1024 - 64 * 1024;
+pub(crate) const MAX_ANSWER: usize = 6 * 1024 * 1024 - 64 * 1024;
 
 /// How many records one `BatchGetItem` requests: 25 of 400 KB stay below the 16 MB that it returns at once.
 const BATCH: usize = 25;
@@ -225,7 +226,9 @@ impl Store {
 
     /// Fetches items by their keys, in batches at once.
     async fn fetch_batches(&self, keys: &[Item], attributes: Option<&[&str]>) -> Result<Vec<Item>, Error> {
-        let batches = keys.chunks(BATCH).map(|keys| self.fetch_batch::<Error>(keys.to_vec(), attributes, failed_read));
+        let batches = keys
+            .chunks(BATCH)
+            .map(|keys| self.fetch_batch::<Error>(keys.to_vec(), attributes, Read::Consistent, failed_read));
         Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 }
@@ -326,7 +329,7 @@ fn as_total(counted: Option<usize>, query: &ListQuery) -> Option<u32> {
 }
 
 /// How many bytes a text takes inside a JSON string.
-fn escaped_len(text: &str) -> usize {
+pub(crate) fn escaped_len(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count() + 1
 }
 

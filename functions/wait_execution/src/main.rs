@@ -1,0 +1,11 @@
+//! The Lambda function of `wait_execution`.
+
+use lambda_http::service_fn;
+use ratchet_runtime::serve::{Error, run, start};
+use wait_execution::{OPERATION, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let store = start(OPERATION.name, 1).await?;
+    run(service_fn(|request| handle(store, request))).await
+}
