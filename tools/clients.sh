@@ -23,7 +23,7 @@ if ! [[ -f "$modules/.stamp" && "$(<"$modules/.stamp")" == "$sum" ]]; then
   npm ci --prefix "$modules" --ignore-scripts --no-audit --no-fund --silent
   printf '%s\n' "$sum" >"$modules/.stamp"
 fi
-cargo build --quiet --locked --package local
+cargo build --quiet --locked --workspace --bin local
 
 # Of what was made before, only what mypy knows of it remains.
 rm -rf "$work"/{python,typescript,logs}

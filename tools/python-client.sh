@@ -20,7 +20,7 @@ if ! [[ -f "$modules/.stamp" && "$(<"$modules/.stamp")" == "$sum" ]]; then
   npm ci --prefix "$modules" --ignore-scripts --no-audit --no-fund --silent
   printf '%s\n' "$sum" >"$modules/.stamp"
 fi
-cargo build --quiet --locked --package local
+cargo build --quiet --locked --workspace --bin local
 export PYTHONDONTWRITEBYTECODE=1
 
 # tests OPTION...: each test that passed as a line that begins with ok.

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target="${CARGO_TARGET_DIR:-target}/debug"
 
-cargo build --quiet --locked --package local --package ratchet-cli --package ratchet-client --bins --example conformance_driver
+cargo build --quiet --locked --workspace --bin local --bin ratchet --example conformance_driver
 
 # `cargo install --path cli` is for whoever has jobs to run, and not ten minutes for the AWS SDK.
 if cargo tree --locked --offline --package ratchet-cli --edges normal --prefix none | grep -E '^(aws-|lambda)'; then

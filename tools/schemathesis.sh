@@ -12,7 +12,7 @@ root="$PWD"
 examples="${1:-100}" seed="${2:-$RANDOM$RANDOM}"
 
 tools/setup-venv.sh schemathesis
-cargo build --quiet --locked --package local
+cargo build --quiet --locked --workspace --bin local
 work="$root/target/schemathesis"
 rm -rf "$work" && mkdir -p "$work"
 export RATCHET_KEY=schemathesis-key RATCHET_SUMMARY="$work/summary"

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::world::{World, done, finish};
+use crate::world::{World, done, finish, hearing_signals};
 
 /// Runs a shell line on a terminal of its own: `script` of util-linux makes one.
 fn on_a_terminal(world: &World, line: &str) -> Command {
     let template = world.run(&[], "");
-    let mut command = Command::new("script");
+    let mut command = hearing_signals("script");
     command
         .args(["--quiet", "--return", "--command", line, "/dev/null"])
         .envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))))

@@ -230,9 +230,23 @@ impl World {
     }
 }
 
+/// A program as a terminal would start it. Tests that run in the background of a script have inherited that Ctrl-C is ignored, and
+/// a program cannot tell that from its caller's wish; `env` of GNU takes it back.
+pub fn hearing_signals(program: &str) -> Command {
+    // Of /proc: a mask in hex, in which the lowest bit is that of signal 1.
+    let is_ignored = |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 0b110 != 0);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !status.lines().filter_map(|line| line.strip_prefix("SigIgn:")).any(is_ignored) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,QUIT", program]);
+    command
+}
+
 /// `ratchet` with these arguments, and nothing of this environment that would matter to it.
 pub fn ratchet(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ratchet"));
+    let mut command = hearing_signals(env!("CARGO_BIN_EXE_ratchet"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();

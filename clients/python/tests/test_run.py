@@ -725,7 +725,13 @@ def test_the_child_of_a_fork_reports_nothing(client: Client, flow: str, only: On
 def script(proxy: Proxy, code: str, *, url: str | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(SRC), "RATCHET_URL": url or proxy.url, "RATCHET_API_KEY": KEY}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # As a terminal starts it: tests in the background of a script have inherited that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
