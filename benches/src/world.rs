@@ -190,7 +190,7 @@ impl World {
         let material = material(folder)?;
         let database = DynamoDb::embedded(None).await?;
         let store = Store::new(database.config(), TABLE, Arc::new(SystemClock));
-        store.create_table_if_missing().await.map_err(|error| format!("no table: {error}"))?;
+        let store = store.create_table_if_missing().await.map_err(|error| format!("no table: {error}"))?;
         let counts = Arc::new(Counts::default());
         let listener = TlsListener::new(&material.acceptor, &counts).await?;
         // By name, because the certificate is for a name.

@@ -33,7 +33,7 @@ use ratchet_store::item::{
     read_api_key, read_api_key_origin, read_execution, read_state, read_transitions, transition_entry,
 };
 use ratchet_store::schema as a;
-use ratchet_store::table_keys as k;
+use ratchet_store::table_keys::{self as k, ListShards};
 use serde_json::Value;
 
 /// In every text that stands for something of a caller's: no error may repeat it, for errors are logged.
@@ -290,7 +290,7 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<(Item, Option<Item>)> {
     let made = time(bytes)?;
     let number = i64::from(u32::arbitrary(bytes)?);
     let NewItems { head: mut item, inputs } =
-        new_execution_items(&caller, &new, &id, number, made, &token("made", made));
+        new_execution_items(&caller, &new, &id, number, made, &token("made", made), ListShards::EIGHT);
     check_new(&item, inputs.as_ref(), &new, &id, number, made);
 
     let mut log = HashMap::new();

@@ -5,6 +5,7 @@ use std::path::Path;
 use aws_sdk_dynamodb::config::{Builder, Credentials, SharedHttpClient};
 use dynoxide::Database;
 use ratchet_store::client;
+use ratchet_store::table_keys::ListShards;
 use ratchet_store::trust_roots::TrustRoots;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -87,6 +88,16 @@ impl DynamoDb {
         let http = client::http_client(Some(&endpoint), &TrustRoots::System);
         let config = config.allow_no_auth().auth_scheme_resolver(Unsigned);
         config.http_client(SharedHttpClient::new(InProcess::new(embedded.database.clone(), http)))
+    }
+
+    /// Over how many partitions a table that is created in it spreads its lists. One writer at a time is what an embedded one
+    /// has; another may be a table in AWS.
+    #[must_use]
+    pub const fn list_shards(&self) -> ListShards {
+        match self.embedded {
+            Some(_) => ListShards::ONE,
+            None => ListShards::EIGHT,
+        }
     }
 
     /// What changes in a table of an embedded DynamoDB from now on.

@@ -89,9 +89,11 @@ impl Server {
             Data::At(endpoint) => DynamoDb::at(endpoint.clone()),
         };
         let table = std::env::var(TABLE_VARIABLE).unwrap_or_else(|_| TABLE.to_owned());
-        let store = Store::new(database.config(), table, Arc::new(SystemClock));
+        let store =
+            Store::new(database.config(), table, Arc::new(SystemClock)).with_list_shards(database.list_shards());
         let created = store.create_table_if_missing().await;
-        created.map_err(|why| format!("no table can be created in the DynamoDB at {}: {why}", database.endpoint))?;
+        let store = created
+            .map_err(|why| format!("no table can be created in the DynamoDB at {}: {why}", database.endpoint))?;
         let table = store.table().to_owned();
         let changes = if options.events {
             // Only then: its records are kept for as long as the database is.

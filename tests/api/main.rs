@@ -22,6 +22,7 @@ mod inputs;
 mod keys;
 mod layers;
 mod list_executions;
+mod list_shards;
 mod list_transitions;
 mod logs;
 mod publish_events;

@@ -639,7 +639,7 @@ async fn whatever_fails_the_bus_has_each_creation_and_each_transition_and_nothin
 async fn embedded() -> (DynamoDb, Store, Changes) {
     let database = DynamoDb::embedded(None).await.expect("an embedded DynamoDB");
     let store = Store::new(patient(database.config()), "told", std::sync::Arc::new(SystemClock));
-    store.create_table_if_missing().await.expect("a table");
+    let store = store.create_table_if_missing().await.expect("a table");
     for _ in 0..2 {
         store.enable_stream().await.expect("a stream, switched on once");
     }

@@ -46,6 +46,7 @@ use ratchet_store::Store;
 use ratchet_store::dedup::WriteToken;
 use ratchet_store::item::new_execution_items;
 use ratchet_store::schema::Index;
+use ratchet_store::table_keys::ListShards;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -174,7 +175,7 @@ impl Api {
         let table = format!("ratchet-{}", uuid::Uuid::new_v4());
         // The table is created past the proxy and the watch: they only see the service's own requests.
         let direct = Store::new(patient(database.config()), table.clone(), clock.clone());
-        direct.create_table_if_missing().await.expect("a table");
+        let direct = direct.create_table_if_missing().await.expect("a table");
         let client = aws_sdk_dynamodb::Client::from_conf(patient(database.config()).build());
         let config = DynamoDb::at(proxy.endpoint.clone()).config().interceptor(watch.clone());
         let config = tune(config.retry_partition(retries(TokenBucket::unlimited())));
@@ -332,7 +333,7 @@ impl Api {
                 let id = ExecutionId::from_uuid(uuid::Uuid::from_bytes(bytes));
                 let now = Timestamp::from_millis(1_700_000_000_000 + millis).expect("a time");
                 let token = WriteToken::new(None, now).expect("random numbers");
-                let items = new_execution_items(&caller, &new, &id, i64::from(number), now, &token);
+                let items = new_execution_items(&caller, &new, &id, i64::from(number), now, &token, ListShards::EIGHT);
                 (id, [Some(items.head), items.inputs])
             })
             .unzip();

@@ -18,7 +18,7 @@ use crate::expression::{Expression, number, text};
 use crate::item::{self, Item, attempt_of, logged_reason, read_state, read_transitions, transition_entry};
 use crate::rules::{Decision, Rule, decide, superseded};
 use crate::schema as a;
-use crate::table_keys as k;
+use crate::table_keys::{self as k, ListShards};
 use crate::{MAX_ITEM, Store};
 
 /// How many requests one write may take: a fenced write is sent once more. Twice
@@ -65,6 +65,7 @@ enum Outcome {
 struct Write<'a> {
     caller: &'a Caller,
     id: &'a ExecutionId,
+    list_shards: ListShards,
     change: &'a Change,
     rules: Vec<Rule>,
     token: WriteToken,
@@ -111,7 +112,7 @@ impl Write<'_> {
     /// itself sets.
     fn enter(&self, transition: RequestedTransition, expression: &mut Expression) {
         let to = transition.to();
-        let (organization, shard) = (&self.caller.organization, k::shard(self.id));
+        let (organization, shard) = (&self.caller.organization, self.list_shards.of(self.id));
         expression.assign(a::STATUS, text(to.as_str()));
         expression.assign(a::BY_STATUS, text(k::status_partition(organization, shard, to)));
 
@@ -306,7 +307,8 @@ impl Store {
             return Err(Error::UpdateTooLarge { size, limit: MAX_ITEM });
         }
         let token = WriteToken::new(change.options.idempotency_key.as_ref(), now)?;
-        let mut write = Write { caller, id, change, rules: Rule::all(change), token, now };
+        let mut write =
+            Write { caller, id, list_shards: self.list_shards, change, rules: Rule::all(change), token, now };
         for _ in 0..MAX_ATTEMPTS {
             match self.send(&write, size).await? {
                 Outcome::Changed(changed) => return Ok(changed),

@@ -107,7 +107,7 @@ impl Store {
             return Err(Error::InputsTooLarge { size, limit: MAX_ITEM });
         }
         let number = self.next_number(&caller.organization, &new.flow_id).await?;
-        let items = new_execution_items(caller, new, &id, number, self.clock.now(), &token);
+        let items = new_execution_items(caller, new, &id, number, self.clock.now(), &token, self.list_shards);
         let size = item::size(&items.head);
         let execution = read_execution(&items.head, Inputs::Read(items.inputs.as_ref()))?;
         let put = match items {

@@ -54,6 +54,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use ratchet_model::clock::Clock;
 
 use crate::expression::{Expression, text};
+use crate::table_keys::ListShards;
 
 /// How large an item may be, in bytes: DynamoDB's 400 KB.
 pub const MAX_ITEM: usize = ratchet_model::limits::MAX_RECORD;
@@ -63,14 +64,28 @@ pub const MAX_ITEM: usize = ratchet_model::limits::MAX_RECORD;
 pub struct Store {
     client: Client,
     table: String,
+    list_shards: ListShards,
     clock: Arc<dyn Clock>,
 }
 
 impl Store {
-    /// A store in `table`.
+    /// A store in `table`, which spreads its lists over eight partitions, as a deployed one does.
     #[must_use]
     pub fn new(config: Builder, table: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { client: Client::from_conf(config.build()), table: table.into(), clock }
+        let client = Client::from_conf(config.build());
+        Self { client, table: table.into(), list_shards: ListShards::EIGHT, clock }
+    }
+
+    /// The same, in a table that spreads its lists over so many partitions.
+    #[must_use]
+    pub fn with_list_shards(self, list_shards: ListShards) -> Self {
+        Self { list_shards, ..self }
+    }
+
+    /// Over how many partitions the table spreads its lists.
+    #[must_use]
+    pub const fn list_shards(&self) -> ListShards {
+        self.list_shards
     }
 
     /// The table's name.

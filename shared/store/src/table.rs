@@ -4,21 +4,26 @@ use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
     GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
-    StreamSpecification, StreamViewType, TableDescription,
+    StreamSpecification, StreamViewType, TableDescription, Tag,
 };
 
 use ratchet_model::error::Error;
 
 use crate::Store;
 use crate::schema::{self as a, Index};
+use crate::table_keys::ListShards;
+
+/// The tag of a table that does not spread its lists over eight partitions: over how many it does.
+const LIST_SHARDS_TAG: &str = "ratchet:list-shards";
 
 impl Store {
-    /// Creates the table if it does not exist, and the indexes that a table of an earlier version lacks.
+    /// The store of its table, which is created if it does not exist, with the indexes that a table of an earlier version
+    /// lacks. A table that exists keeps the list shards with which it was created: that is where its entries stand.
     ///
     /// # Errors
     ///
     /// Where DynamoDB refuses, or does not answer.
-    pub async fn create_table_if_missing(&self) -> Result<(), Error> {
+    pub async fn create_table_if_missing(self) -> Result<Self, Error> {
         let described = self.client.describe_table().table_name(&self.table).send().await;
         match described {
             Ok(described) => {
@@ -30,7 +35,8 @@ impl Store {
                 for index in Index::ALL.into_iter().filter(|index| !has(index)) {
                     self.add_index(index).await?;
                 }
-                return Ok(());
+                let list_shards = self.list_shards_of(table.table_arn()).await?;
+                return Ok(self.with_list_shards(list_shards));
             }
             Err(error) if error.code() == Some("ResourceNotFoundException") => {}
             Err(error) => return Err(crate::attempts::failed_read(&error)),
@@ -51,10 +57,36 @@ impl Store {
                 .projection(projection(index));
             request = request.global_secondary_indexes(declared.build().map_err(|error| build_error(&error))?);
         }
+        if self.list_shards != ListShards::EIGHT {
+            let tag = Tag::builder().key(LIST_SHARDS_TAG).value(self.list_shards.count().to_string()).build();
+            request = request.tags(tag.map_err(|error| build_error(&error))?);
+        }
         match request.send().await {
-            Ok(_) => Ok(()),
-            // Another process has created it at the same time.
-            Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
+            Ok(_) => Ok(self),
+            // Another process has created it at the same time, and has said how.
+            Err(error) if error.code() == Some("ResourceInUseException") => {
+                Box::pin(self.create_table_if_missing()).await
+            }
+            Err(error) => Err(crate::attempts::failed_read(&error)),
+        }
+    }
+
+    /// Over how many partitions a table that exists spreads its lists: as its tag says, and eight where there is none.
+    async fn list_shards_of(&self, arn: Option<&str>) -> Result<ListShards, Error> {
+        let Some(arn) = arn else { return Ok(ListShards::EIGHT) };
+        match self.client.list_tags_of_resource().resource_arn(arn).send().await {
+            Ok(listed) => {
+                let mut tags = listed.tags.unwrap_or_default().into_iter();
+                let said = tags.find(|tag| tag.key() == LIST_SHARDS_TAG);
+                said.map_or(Ok(ListShards::EIGHT), |tag| {
+                    ListShards::parse(tag.value())
+                        .ok_or_else(|| Error::internal(format!("the table's tag {LIST_SHARDS_TAG} is {}", tag.value())))
+                })
+            }
+            // DynamoDB refuses what it does not know, and whom it does not let. Such a table was deployed, and has no tag.
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_client_error()) => {
+                Ok(ListShards::EIGHT)
+            }
             Err(error) => Err(crate::attempts::failed_read(&error)),
         }
     }

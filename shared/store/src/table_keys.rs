@@ -19,11 +19,39 @@ use ratchet_model::step::StepId;
 
 use crate::schema::STEP_PREFIX;
 
-/// The number of index partitions over which the executions of one organization, status or flow are spread.
-///
-/// A partition accepts 1,000 writes a second. With eight, an organization can enter or leave one status 8,000 times a
-/// second, and a page costs eight small queries, sent at once (docs/adr/0003).
-pub const SHARDS: u8 = 8;
+/// The number of index partitions over which the executions of one organization, status or flow are spread: a property of
+/// the table, for its entries stand where it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListShards(u8);
+
+impl ListShards {
+    /// Of a table in DynamoDB. A partition accepts 1,000 writes a second. With eight, an organization can enter or leave one
+    /// status 8,000 times a second, and a page costs eight small queries, sent at once (docs/adr/0003).
+    pub const EIGHT: Self = Self(8);
+
+    /// Of a table in an embedded database, which has one writer whatever is spread: there seven queries of a page would find
+    /// nothing that the first could not (docs/adr/0019).
+    pub const ONE: Self = Self(1);
+
+    /// Parses the number of them, which is 1 or 8.
+    #[must_use]
+    pub fn parse(count: &str) -> Option<Self> {
+        [Self::ONE, Self::EIGHT].into_iter().find(|shards| shards.0.to_string() == count)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(self) -> u8 {
+        self.0
+    }
+
+    /// The shard of an execution: by its last byte, which is random in every id that the service creates.
+    #[must_use]
+    pub fn of(self, id: &ExecutionId) -> u8 {
+        let [.., last] = id.as_bytes();
+        last % self.0
+    }
+}
 
 /// The number of partitions over which the index by deadline spreads the executions of all organizations.
 ///
@@ -69,13 +97,6 @@ pub fn api_key_pk(key_id: &KeyId) -> String {
 #[must_use]
 pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
     pk.strip_prefix("k#").and_then(ApiKey::parse_id)
-}
-
-/// The shard of an execution: by its last byte, which is random in every id that the service creates.
-#[must_use]
-pub fn shard(id: &ExecutionId) -> u8 {
-    let [.., last] = id.as_bytes();
-    last % SHARDS
 }
 
 /// A partition of the index by organization.

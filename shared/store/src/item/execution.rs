@@ -21,7 +21,7 @@ use super::size::size as item_size;
 use crate::dedup::{self, WriteToken};
 use crate::expression::{empty_map, number, text};
 use crate::schema as a;
-use crate::table_keys as k;
+use crate::table_keys::{self as k, ListShards};
 
 /// How large a head may be with its inputs, in bytes: one write unit. A larger one leaves them in an item of their own, for
 /// every change of status is billed by the size of the head, and inputs never change.
@@ -53,8 +53,9 @@ pub fn new_execution_items(
     execution_number: i64,
     now: Timestamp,
     token: &WriteToken,
+    list_shards: ListShards,
 ) -> NewItems {
-    let mut head = new_head(caller, new, id, execution_number, now, token);
+    let mut head = new_head(caller, new, id, execution_number, now, token, list_shards);
     let inputs: Item = inputs_of(new).collect();
     if inputs.is_empty() || item_size(&head) + item_size(&inputs) <= HEAD_WITH_INPUTS {
         head.extend(inputs);
@@ -73,9 +74,10 @@ fn new_head(
     execution_number: i64,
     now: Timestamp,
     token: &WriteToken,
+    list_shards: ListShards,
 ) -> Item {
     let organization = &caller.organization;
-    let shard = k::shard(id);
+    let shard = list_shards.of(id);
     let mut item: Item = [
         (a::PK, text(k::execution_pk(organization, id))),
         (a::SK, text(a::HEAD_SK)),

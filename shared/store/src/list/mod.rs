@@ -76,7 +76,8 @@ impl Store {
         };
         let numbered = matches!(query.start, Start::Page(_));
         let by_record = query.filter.agent_id.is_some();
-        let mut scan = Scan::new(IndexQuery::new(&caller.organization, &query.filter, after), numbered);
+        let mut scan =
+            Scan::new(IndexQuery::new(&caller.organization, &query.filter, after, self.list_shards), numbered);
         let mut answer = Answer::new(query);
         let counted = if by_record {
             answer.skip = skip;

@@ -15,7 +15,7 @@ use crate::Store;
 use crate::attempts::failed_read;
 use crate::expression::{Expression, text};
 use crate::schema::{self as a, Index};
-use crate::table_keys as k;
+use crate::table_keys::{self as k, ListShards};
 
 /// How many entries may be read to reach a numbered page with a second filter.
 pub(super) const SCAN_BUDGET: usize = 100_000;
@@ -36,10 +36,16 @@ pub(super) struct IndexQuery<'a> {
     filter: &'a Filter,
     low: String,
     high: String,
+    list_shards: ListShards,
 }
 
 impl<'a> IndexQuery<'a> {
-    pub(super) fn new(organization: &'a OrganizationId, filter: &'a Filter, after: Option<&Position>) -> Self {
+    pub(super) fn new(
+        organization: &'a OrganizationId,
+        filter: &'a Filter,
+        after: Option<&Position>,
+        list_shards: ListShards,
+    ) -> Self {
         let index = if !filter.status.is_empty() && filter.status.len() < Status::ALL.len() {
             Index::ByStatus
         } else if filter.flow_id.is_some() {
@@ -53,7 +59,7 @@ impl<'a> IndexQuery<'a> {
         let before = filter.created_before.map_or_else(|| "~".to_owned(), k::order_time);
         let passed = after.map(|position| upper_bound_before(&k::order(position.created_at, &position.id)));
         let high = passed.map_or(before.clone(), |passed| passed.min(before));
-        Self { organization, index, filter, low, high }
+        Self { organization, index, filter, low, high, list_shards }
     }
 
     /// Whether entries that are not in the list must be read, too.
@@ -78,7 +84,7 @@ impl<'a> IndexQuery<'a> {
                 high: self.high.clone(),
                 low: Some(self.high.clone()),
             };
-            (0..k::SHARDS).map(shard).collect()
+            (0..self.list_shards.count()).map(shard).collect()
         };
         match (self.index, &self.filter.flow_id) {
             (Index::ByStatus, _) => (self.filter.status.iter().enumerate())
@@ -89,6 +95,11 @@ impl<'a> IndexQuery<'a> {
             (Index::ByFlow, Some(flow_id)) => shards(0, &|shard| k::flow_partition(self.organization, shard, flow_id)),
             _ => shards(0, &|shard| k::organization_partition(self.organization, shard)),
         }
+    }
+
+    /// How many entries of each shard are read for the newest `wanted`.
+    fn share(&self, wanted: usize) -> usize {
+        share(wanted, self.list_shards)
     }
 
     /// The filter expression for what the index's key does not decide.
@@ -143,8 +154,8 @@ impl Shard {
 
 /// How many entries of each shard the newest `wanted` of a list take, almost always: an id is in each shard with the same
 /// probability, and the rest is more than four standard deviations. Where they take more, there is another round.
-fn share(wanted: usize) -> usize {
-    let mean = wanted / usize::from(k::SHARDS);
+fn share(wanted: usize, list_shards: ListShards) -> usize {
+    let mean = wanted / usize::from(list_shards.count());
     wanted.min(mean + 4 * mean.isqrt() + 4)
 }
 
@@ -211,9 +222,11 @@ impl<'a> Scan<'a> {
     pub(super) async fn reach(&mut self, store: &Store, wanted: usize) -> Result<(), Error> {
         while self.complete < wanted && self.budget > 0 && self.scanned_to().is_some() {
             let limit = if self.query.is_filtered() {
-                std::mem::replace(&mut self.filtered_limit, FILTERED_LIMIT).max(share(wanted)).min(FILTERED_LIMIT)
+                std::mem::replace(&mut self.filtered_limit, FILTERED_LIMIT)
+                    .max(self.query.share(wanted))
+                    .min(FILTERED_LIMIT)
             } else {
-                share(wanted - self.complete)
+                self.query.share(wanted - self.complete)
             };
             // A shard that has been read to below the last wanted entry has nothing to add.
             let last_wanted = wanted.checked_sub(1).and_then(|last| self.orders.get(last)).cloned();
@@ -311,6 +324,8 @@ mod tests {
 
     #[test]
     fn a_share_is_all_of_a_short_list_and_little_more_than_an_eighth_of_a_long_one() {
-        assert_eq!([1, 2, 11, 21, 101, 1_000, 10_000].map(share), [1, 2, 9, 10, 28, 173, 1_394]);
+        let wanted = [1, 2, 11, 21, 101, 1_000, 10_000];
+        assert_eq!(wanted.map(|wanted| share(wanted, ListShards::EIGHT)), [1, 2, 9, 10, 28, 173, 1_394]);
+        assert_eq!(wanted.map(|wanted| share(wanted, ListShards::ONE)), wanted);
     }
 }
