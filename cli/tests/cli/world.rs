@@ -231,16 +231,16 @@ impl World {
 }
 
 /// A program as a terminal would start it. Tests that run in the background of a script have inherited that Ctrl-C is ignored, and
-/// a program cannot tell that from its caller's wish; `env` of GNU takes it back.
+/// under nohup that a hangup is. A program cannot tell that from its caller's wish; `env` of GNU takes it back.
 pub fn hearing_signals(program: &str) -> Command {
     // Of /proc: a mask in hex, in which the lowest bit is that of signal 1.
-    let is_ignored = |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 0b110 != 0);
+    let is_ignored = |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 0b111 != 0);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if !status.lines().filter_map(|line| line.strip_prefix("SigIgn:")).any(is_ignored) {
         return Command::new(program);
     }
     let mut command = Command::new("env");
-    command.args(["--default-signal=INT,QUIT", program]);
+    command.args(["--default-signal=HUP,INT,QUIT", program]);
     command
 }
 
