@@ -25,6 +25,7 @@ COPY = PLACE / "tree"
 
 CHANGE = "shared/store/src/change.rs"
 RULES = "shared/store/src/rules.rs"
+TABLE = "shared/store/src/table.rs"
 DEDUP = "shared/store/src/dedup.rs"
 ATTEMPTS = "shared/store/src/attempts.rs"
 STATUS = "shared/model/src/status.rs"
@@ -924,6 +925,27 @@ MUTATIONS = [
         'map(|cancel| cancel.force_at)',
         'map(|cancel| cancel.requested_at)',
         'get_heartbeat',
+    ),
+    Mutation(
+        "a table's tag is not looked at",
+        TABLE,
+        "tags.find(|tag| tag.key() == LIST_SHARDS_TAG)",
+        "tags.find(|tag| tag.key().is_empty())",
+        "list_shards",
+    ),
+    Mutation(
+        "a table that is created has no tag",
+        TABLE,
+        "if self.list_shards != ListShards::EIGHT {",
+        "if self.list_shards == ListShards::EIGHT {",
+        "list_shards",
+    ),
+    Mutation(
+        "a change of status files its entry in another shard than the creation",
+        CHANGE,
+        "self.list_shards.of(self.id)",
+        "ListShards::EIGHT.of(self.id)",
+        "list_shards",
     ),
 ]
 

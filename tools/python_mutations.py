@@ -2,14 +2,16 @@
 
     python3 tools/python_mutations.py [--only N,N-M | --sample N [--seed S]] [--list]
 
-Each mutation is one edit of a copy of clients/ (in target/python-mutations). The tests that are nearest to it run first, then
-all others, then the conformance list, until one fails. Prints a line for each, and ends with 1 where a mutation was not found, or no
-longer applies: then the code has changed, and the mutation must be written anew. Needs what tools/python-client.sh installs.
+Each mutation is one edit of a copy of clients/ (in target/python-mutations). The tests that are nearest to it run first, once
+without it, for they must pass then; after them all others, then the conformance list, until one fails. Prints a line for each, and
+ends with 1 where a mutation was not found, or no longer applies: then the code has changed, and the mutation must be written anew.
+Needs what tools/python-client.sh installs.
 """
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "target" / "python-mutations"
 PYTHON = ROOT / ".tools" / "python-client" / "bin" / "python"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-# More than all tests take. A mutation that makes them hang is found.
+# More than all tests take, in seconds. A mutation that makes them hang is found.
 LIMIT = 900
 
 RETRY, TRANSPORT, CLIENT, WAIT = "_retry.py", "_transport.py", "_client.py", "_wait.py"
@@ -161,17 +163,29 @@ MUTATIONS = [
 ]
 
 
-def run(command: list[str]) -> bool:
-    """Whether the command fails, or does not end."""
+def run(command: list[str], limit: float = LIMIT) -> bool:
+    """Whether the command fails, or does not end within so many seconds."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(command, cwd=COPY / "clients" / "python", env=environment, capture_output=True, timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        return True
+    # A group of its own: what hangs is a driver, and not the command that started it.
+    with subprocess.Popen(
+        command,
+        cwd=COPY / "clients" / "python",
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return True
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     # 5: pytest found no test of that name.
-    if done.returncode == 5:
+    if code == 5:
         sys.exit(f"no test is named so: {command}")
-    return done.returncode != 0
+    return code != 0
 
 
 def pytest(*arguments: str) -> list[str]:
@@ -190,10 +204,14 @@ def nearest(name: str) -> list[str]:
     return pytest(*files, "-k", name)
 
 
-def find(mutation: Mutation) -> str | None:
-    """What finds a mutation."""
-    near = conformance(mutation.near[5:]) if mutation.near.startswith("list:") else nearest(mutation.near)
-    if run(near):
+def near(mutation: Mutation) -> list[str]:
+    """The tests that are nearest to a mutation."""
+    return conformance(mutation.near[5:]) if mutation.near.startswith("list:") else nearest(mutation.near)
+
+
+def find(mutation: Mutation, limit: float) -> str | None:
+    """What finds a mutation. The nearest tests take no longer than `limit` seconds where nothing is broken."""
+    if run(near(mutation), limit):
         return mutation.near
     if run(pytest()):
         return "the other tests"
@@ -212,13 +230,19 @@ def main() -> None:
         mutation = MUTATIONS[number - 1]
         file = COPY / "clients" / "python" / "src" / "ratchet" / mutation.file
         original = file.read_text(encoding="utf-8")
+        # A test that fails as it is would find everything; and how long it takes tells what hangs.
         begun = time.monotonic()
+        if run(near(mutation)):
+            missed += 1
+            print(f"FAILED {number} {mutation.near} fails without it: {mutation.what}", flush=True)
+            continue
+        limit = 15 + 10 * (time.monotonic() - begun)
         if original.count(mutation.old) != 1:
             missed += 1
             print(f"FAILED {number} does not apply: {mutation.what}", flush=True)
             continue
         file.write_text(original.replace(mutation.old, mutation.new), encoding="utf-8")
-        found = find(mutation)
+        found = find(mutation, limit)
         file.write_text(original, encoding="utf-8")
         missed += found is None
         result = f"ok {number} found by {found}" if found else f"FAILED {number} is not found"

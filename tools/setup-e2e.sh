@@ -8,4 +8,5 @@ if ! [[ -f .aws-sam/build/template.yaml ]]; then
   [[ "$(uname -m)" == x86_64 ]] && architecture=x86_64 || architecture=arm64
   tools/build.sh "$architecture"
 fi
-cargo build --quiet --locked --package keys
+# With the features of the whole workspace, so that what its tests have built is built already.
+cargo build --quiet --locked --workspace --bin keys
