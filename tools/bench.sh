@@ -19,12 +19,7 @@ if [[ "$(uname -s) $(uname -m)" != "Linux x86_64" ]]; then
 fi
 for tool in valgrind openssl; do
   if command -v "$tool" >/dev/null; then continue; fi
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "NOT RUN: needs $tool (Debian package $tool)"
-    exit 2
-  fi
-  apt-get update --quiet=2 >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$tool" >&2
+  tools/apt-install.sh "$tool" || { echo "NOT RUN: needs $tool (Debian package $tool)"; exit 2; }
 done
 mkdir -p target/bench
 # Nothing to do where it has run: a count of an older build would be worth nothing.

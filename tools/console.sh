@@ -13,15 +13,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root="$PWD" work="$PWD/target/console" modules="$PWD/.tools/console"
 say() { echo "console: $*" >&2; }
 
-install() {
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then return 1; fi
-  say "installing the Debian packages $*"
-  local log
-  log="$(mktemp)"
-  { apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$@"; } \
-    >"$log" 2>&1 || { cat "$log" >&2; return 1; }
-}
-
 browser() {
   local name
   for name in "${RATCHET_CHROMIUM:-}" chromium chromium-browser google-chrome; do
@@ -32,7 +23,7 @@ browser() {
 
 command -v npm >/dev/null || { say "needs Node 20 and npm (Debian packages nodejs and npm)"; exit 1; }
 if ! browser >/dev/null; then
-  install chromium fonts-inter || { say "NOT RUN: there is no Chromium: install it, or name one in RATCHET_CHROMIUM"; exit 2; }
+  tools/apt-install.sh chromium fonts-inter || { say "NOT RUN: there is no Chromium: install it, or name one in RATCHET_CHROMIUM"; exit 2; }
 fi
 RATCHET_CHROMIUM="$(browser)"
 

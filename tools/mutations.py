@@ -1004,11 +1004,11 @@ def copy_tree() -> None:
                 shutil.copyfile(source, target)
 
 
-# With `keys`, though it has nothing to do here: these three need the same features of others' crates as the whole workspace
-# does, so that none is built again.
+# With `keys` and the command line, though they have nothing to do here: with these, the features of others' crates are those that
+# the whole workspace asks for, so that none is built again.
 SHARED = [argument for layer in ("model", "http", "store", "runtime") for argument in ("--package", f"ratchet-{layer}")]
-NEAR = ["--package", "tests", *SHARED, "--package", "keys", "--lib", "--test", "api"]
-ALL = ["--package", "tests", *SHARED, "--package", "local", "--package", "keys"]
+NEAR = ["--package", "tests", *SHARED, "--package", "keys", "--package", "ratchet-cli", "--lib", "--test", "api"]
+ALL = ["--package", "tests", *SHARED, "--package", "local", "--package", "keys", "--package", "ratchet-cli"]
 
 
 def try_one(mutation: Mutation) -> tuple[str, str]:

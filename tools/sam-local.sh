@@ -25,19 +25,9 @@ finish() {
 }
 trap finish EXIT
 
-install() {
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    say "needs $1: install it and run this again"
-    return 1
-  fi
-  say "installing the Debian package $1"
-  { apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$1"; } \
-    >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; return 1; }
-}
-
 if ! docker info >/dev/null 2>&1; then
   if ! command -v dockerd >/dev/null; then
-    install docker.io || { say "NOT RUN: there is no Docker engine on this machine and none could be installed"; exit 2; }
+    tools/apt-install.sh docker.io || { say "NOT RUN: there is no Docker engine on this machine and none could be installed"; exit 2; }
   fi
   say "no Docker engine answers: starting one"
   [[ $EUID -eq 0 ]] || { say "NOT RUN: an engine can be started by root only"; exit 2; }
@@ -61,7 +51,7 @@ if ! docker image inspect "$image" >/dev/null 2>&1; then
     say "pulled $image"
   else
     say "$image cannot be pulled ($(tail -n 1 "$work/pull.log")): making one of a minimal Debian in its place"
-    command -v debootstrap >/dev/null || install debootstrap
+    command -v debootstrap >/dev/null || tools/apt-install.sh debootstrap
     debootstrap --variant=minbase bookworm "$work/root" >"$work/debootstrap.log" 2>&1 || {
       tail -n 20 "$work/debootstrap.log" >&2
       say "NOT RUN: no base image can be had"

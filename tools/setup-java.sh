@@ -18,11 +18,8 @@ major() {
 }
 
 if (($(major) < minimum)); then
-  if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
-    say "no Java $minimum or newer found: installing the Debian package $package"
-    apt-get update --quiet=2 >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$package" >&2
-  fi
+  say "no Java $minimum or newer found"
+  "$(dirname "${BASH_SOURCE[0]}")/apt-install.sh" "$package" || true
   if (($(major) < minimum)); then
     say "needs Java $minimum or newer: install the Debian package $package (or openjdk-$minimum-jre-headless)"
     exit 1

@@ -1,4 +1,4 @@
-//! API keys in their table, as the key tool writes and reads them. The tool itself: keys/tests/cli.rs.
+//! API keys in their table, as the key tool writes and reads them. The tool itself: keys/tests/keys.rs.
 
 use std::time::Duration;
 
