@@ -5,7 +5,7 @@
 #   tools/bench.sh --functions [--record]                   the functions alone; the peers' figures stay as they were
 #   tools/bench.sh --check                                  the functions' instructions against benches/figures.json
 #
-# The functions are those of tools/build.sh, which this runs first. Needs valgrind and openssl: as root they are
+# The functions are those of tools/build.sh --binaries, which this runs first. Needs valgrind and openssl: as root they are
 # installed, as Debian packages. The counts are for x86_64: on another machine the check says so and ends with 2.
 set -euo pipefail
 
@@ -23,7 +23,7 @@ for tool in valgrind openssl; do
 done
 mkdir -p target/bench
 # Nothing to do where it has run: a count of an older build would be worth nothing.
-if ! tools/build.sh x86_64 >target/bench/build.log 2>&1; then cat target/bench/build.log; exit 1; fi
+if ! tools/build.sh x86_64 --binaries >target/bench/build.log 2>&1; then cat target/bench/build.log; exit 1; fi
 
 if [[ -n $check ]]; then
   # The peers in Rust stand beside the workspace and use its crate: what that needs more is missing in their Cargo.lock.

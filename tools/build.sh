@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Builds every function of template.yaml with the SAM CLI, as it is deployed, and checks what came out.
 #
-#   tools/build.sh [arm64|x86_64] [--twice]
+#   tools/build.sh [arm64|x86_64] [--twice | --binaries]
 #
 # The architecture is that of template.yaml, arm64, unless another is given; deploy with the same. The result is in
-# .aws-sam/build, where `sam deploy` and `sam local` look for it.
+# .aws-sam/build, where `sam deploy` and `sam local` look for it. With --binaries it is the binaries alone, in target/lambda: what is
+# in .aws-sam/build stays as it is, for whoever runs it meanwhile.
 #
 # Reproducible: the same commit, compiler and architecture give the same binaries, whatever the folder that they are
 # built in. --twice proves it: one function is built again from nothing in another folder, and must come out the same.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-root="$PWD" architecture=arm64 twice=
+root="$PWD" architecture=arm64 twice= binaries=
 
 say() { echo "build: $*" >&2; }
 
@@ -19,7 +20,8 @@ for argument; do
   case "$argument" in
     arm64 | x86_64) architecture="$argument" ;;
     --twice) twice=yes ;;
-    *) say "what is $argument? Usage: tools/build.sh [arm64|x86_64] [--twice]"; exit 2 ;;
+    --binaries) binaries=yes ;;
+    *) say "what is $argument? Usage: tools/build.sh [arm64|x86_64] [--twice | --binaries]"; exit 2 ;;
   esac
 done
 case "$architecture" in
@@ -48,6 +50,7 @@ cargo fetch --locked --quiet
 packages=()
 for folder in functions/*/; do packages+=(--package "$(basename "$folder")"); done
 cargo lambda build --release "$flag" "${packages[@]}"
+if [[ -n $binaries ]]; then exit; fi
 .tools/sam/bin/sam build --parameter-overrides "Stage=dev Architecture=$architecture"
 .tools/build/bin/python tools/check_build.py "$architecture"
 
