@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Ratchet's development server beside what one would run instead: a service by hand, Prefect and MLflow
-# (benches/servers/stages.py says how). Installs them under .tools/ from their packages, and builds Ratchet as for release.
+# (benches/servers/stages.py says how). Installs them under .tools/ from their packages, and builds Ratchet for speed.
 #
 #   tools/servers.sh [--quick] [--stage race|work|start|kills]... [--record]
 #
@@ -16,5 +16,5 @@ if [[ "$(uname -s)" != Linux ]]; then
 fi
 # Compiled, so that a start is measured as the second one and ever after: the first would compile what it imports.
 UV_COMPILE_BYTECODE=1 tools/setup-venv.sh servers-hand servers-prefect servers-mlflow
-cargo build --quiet --locked --release --package local --package generator
+cargo build --quiet --locked --profile server --package local --package generator
 exec python3 benches/servers/driver.py "$@"

@@ -52,7 +52,7 @@ def installed() -> dict:
     """Versions, and sizes on the disk: Ratchet's of its binary, the others' of their virtual environments."""
     rustc = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.split()
     versions = {"rustc": rustc[1]}
-    sizes = {"ratchet": size_mb(TARGET / "release" / "local")}
+    sizes = {"ratchet": size_mb(TARGET / "server" / "local")}
     for server in (Hand, Prefect, Mlflow):
         venv = ROOT / ".tools" / str(server.venv)
         command = "import importlib.metadata, sys; print(*map(importlib.metadata.version, sys.argv[1:]))"

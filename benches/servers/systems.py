@@ -17,7 +17,7 @@ import processes
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PLACE = ROOT / "target" / "servers"
-GENERATOR = TARGET / "release" / "generator"
+GENERATOR = TARGET / "server" / "generator"
 # What a run ends as in the races, and each server's own word for it where it is another one.
 TERMINAL = ("completed", "failed", "cancelled")
 
@@ -249,7 +249,7 @@ class Server:
 
 
 class Ratchet(Server):
-    """The development server, built as for release, with its embedded DynamoDB in a file."""
+    """The development server, built for speed (the profile `server`), with its embedded DynamoDB in a file."""
 
     name = "ratchet"
     headers = {"x-api-key": "local-dev-key"}
@@ -257,7 +257,7 @@ class Ratchet(Server):
 
     def command(self) -> list[str]:
         store = ["--db", str(self.place / "ratchet.sqlite")] if self.file else []
-        return [str(TARGET / "release" / "local"), "--port", str(self.port), *store]
+        return [str(TARGET / "server" / "local"), "--port", str(self.port), *store]
 
     def plan(self) -> list[str]:
         all, one = "/api/v1/flows/executions", "/api/v1/flows/executions/{id}"
