@@ -189,8 +189,8 @@ def summary(figures: dict) -> str:
     lines = [
         f"Reports that were told success although the run ended in another status, of {reports:,}, 16 at once on each run: "
         f"{beside(misled)}; by hand with the condition inside the UPDATE {misled('hand-guarded')}.",
-        "CPU time of nine requests that take a run from its creation to its end, 16 connections, in ms: "
-        f"{cpu(16, False)}; with the first page of a list: {cpu(16, True)}.",
+        "CPU time of nine requests that take a run from its creation to its end, and of the first page of a list, in ms: "
+        f"{cpu(16, True)} with 16 connections; {cpu(1, True)} with one.",
         f"From start to first create, in seconds: {beside(lambda name: median(stages['start'][name]['new']))}; "
         f"idle memory, in MB: {beside(lambda name: stages['start'][name]['idle']['rss_mb'])}.",
     ]
