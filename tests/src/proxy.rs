@@ -92,6 +92,7 @@ pub struct Proxy {
     /// Where it listens.
     pub endpoint: String,
     plan: Arc<Mutex<VecDeque<Fault>>>,
+    awaiting: Arc<Mutex<Vec<(&'static str, Fault)>>>,
     matching: Arc<Mutex<Option<Matching>>>,
     seeded: Arc<Seeded>,
 }
@@ -109,7 +110,13 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let proxy = Self { endpoint, plan: Arc::default(), matching: Arc::default(), seeded: Arc::default() };
+        let proxy = Self {
+            endpoint,
+            plan: Arc::default(),
+            awaiting: Arc::default(),
+            matching: Arc::default(),
+            seeded: Arc::default(),
+        };
         let plans = proxy.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -123,6 +130,21 @@ impl Proxy {
     /// Plans the faults of the next requests, one each, in order. After them requests pass again.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.plan.lock().expect("no test panics while it holds this").extend(faults);
+    }
+
+    /// Plans a fault of the next request of an operation, such as `BatchGetItem`: for requests that go out side by side, in any
+    /// order. Faults that are planned in order come first.
+    pub fn plan_for(&self, operation: &'static str, fault: Fault) {
+        self.awaiting.lock().expect("no test panics while it holds this").push((operation, fault));
+    }
+
+    fn awaited(&self, request: &[u8]) -> Option<Fault> {
+        let mut awaiting = self.awaiting.lock().expect("no test panics while it holds this");
+        let is_of = |(operation, _): &(&str, Fault)| {
+            find(request, 0, format!("DynamoDB_20120810.{operation}\r\n").as_bytes()).is_some()
+        };
+        let place = awaiting.iter().position(is_of)?;
+        Some(awaiting.remove(place).1)
     }
 
     /// From now on every request with `text` in its body meets a fault of its own. Planned faults come first.
@@ -139,7 +161,8 @@ impl Proxy {
     /// How many planned faults have not happened yet.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.plan.lock().expect("no test panics while it holds this").len()
+        let in_order = self.plan.lock().expect("no test panics while it holds this").len();
+        in_order + self.awaiting.lock().expect("no test panics while it holds this").len()
     }
 
     /// From now on a seed decides the faults of the requests for the item with this partition key. Explicitly planned faults
@@ -164,13 +187,14 @@ impl Proxy {
         let mut rest = Vec::new();
         while let Some(request) = read_message(&mut client, &mut rest).await {
             let planned = self.plan.lock().expect("no test panics while it holds this").pop_front();
-            let (fault, _under_way) = match planned.or_else(|| self.matching(&request)) {
-                Some(fault) => (fault, None),
-                None => match self.seeded.next(&request) {
-                    Some((fault, under_way)) => (fault, Some(under_way)),
-                    None => (Fault::Pass, None),
-                },
-            };
+            let (fault, _under_way) =
+                match planned.or_else(|| self.awaited(&request)).or_else(|| self.matching(&request)) {
+                    Some(fault) => (fault, None),
+                    None => match self.seeded.next(&request) {
+                        Some((fault, under_way)) => (fault, Some(under_way)),
+                        None => (Fault::Pass, None),
+                    },
+                };
             let Some(answer) = inject(fault, &request, &client, &mut server, upstream).await else { return };
             if client.write_all(&answer.bytes).await.is_err() || answer.last {
                 return;
