@@ -7,22 +7,21 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use enforce_deadlines::Report;
 use ratchet_model::change::WriteOptions;
 use ratchet_model::id::ExecutionId;
 use ratchet_store::cancel::Cancel;
-use ratchet_store::deadlines::LEFT_IN_PLACE;
+use ratchet_store::deadlines::{LEFT_IN_PLACE, Pass};
 use ratchet_store::table_keys::{DEADLINE_SHARDS, deadline_shard};
 use serde_json::{Value, json};
 use tests::proxy::Fault;
 use tests::{Api, text};
 
 /// A pass by the service's own store, which the proxy disturbs.
-async fn pass(api: &Api) -> Report {
+async fn pass(api: &Api) -> Pass {
     enforce_deadlines::pass(&api.proxied, Duration::from_secs(30)).await
 }
 
-fn ended(report: &Report, status: &str) -> u64 {
+fn ended(report: &Pass, status: &str) -> u64 {
     report.ended.get(status).copied().unwrap_or_default()
 }
 

@@ -13,6 +13,7 @@ use ratchet_model::id::ExecutionId;
 use ratchet_model::status::Status;
 use ratchet_model::wire_name::WireName;
 use ratchet_store::Store;
+use ratchet_store::deadlines::Pass;
 use ratchet_store::table_keys::{deadline_partition, deadline_shard};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -395,7 +396,7 @@ impl Received {
 }
 
 /// Reads what a pass did. There is one execution: it changes no more than that, and no silence is one of many.
-fn read_report(report: &enforce_deadlines::Report) -> Answer {
+fn read_report(report: &Pass) -> Answer {
     let entered: Vec<Status> = report.ended.keys().filter_map(|status| Status::parse(status)).collect();
     let changes: u64 = report.ended.values().sum();
     if entered.len() != report.ended.len() || changes > 1 || report.held + report.damaged > 0 {

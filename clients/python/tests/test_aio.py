@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from conftest import Fault, Proxy, until
@@ -83,6 +84,17 @@ def test_a_task_that_is_cancelled_again_while_it_reports(client: Client, proxy: 
     until(lambda: not [t for t in threading.enumerate() if t.name == "ratchet-call"])
 
 
+async def cancelled_on_the_way_in(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a job, and cancels it before it has entered its block."""
+    task = asyncio.ensure_future(job())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # A service that went on with it would have it running for a day.
+    await asyncio.sleep(1.0)
+
+
 def test_a_task_that_is_cancelled_while_it_enters(client: Client, proxy: Proxy, flow: str, direct: Client) -> None:
     proxy.add_fault(Fault("delay", method="POST", seconds=0.5))
 
@@ -90,16 +102,7 @@ def test_a_task_that_is_cancelled_while_it_enters(client: Client, proxy: Proxy, 
         async with client.aexecution(flow):
             pytest.fail("the block was entered")
 
-    async def main() -> None:
-        task = asyncio.ensure_future(job())
-        await asyncio.sleep(0.2)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        # A service that went on with it would have it running for a day.
-        await asyncio.sleep(1.0)
-
-    asyncio.run(main())
+    asyncio.run(cancelled_on_the_way_in(job))
     until(lambda: [e.status for e in direct.list(flow_id=flow).executions] == ["cancelled"])
 
 
@@ -111,15 +114,7 @@ def test_a_claim_that_is_cancelled_while_it_claims_is_given_back(client: Client,
         async with client.aclaim(execution.id):
             pytest.fail("the block was entered")
 
-    async def main() -> None:
-        task = asyncio.ensure_future(job())
-        await asyncio.sleep(0.2)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(1.0)
-
-    asyncio.run(main())
+    asyncio.run(cancelled_on_the_way_in(job))
 
     def status() -> str:
         found = direct.get(execution.id)

@@ -3,7 +3,6 @@
 //!
 //! It is one more writer of executions, and has no other right than they have: `ratchet_store::deadlines`.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use ratchet_model::clock::Clock;
 use ratchet_runtime::metrics::{self, Unit};
 use ratchet_store::Store;
 use ratchet_store::deadlines::Pass;
-use serde::Serialize;
 use serde::de::IgnoredAny;
 
 /// The function's name, in logs.
@@ -24,36 +22,6 @@ const RESERVE: Duration = Duration::from_secs(10);
 /// How long a pass may take where nobody says when it is ended.
 const LONGEST: Duration = Duration::from_secs(50);
 
-/// What a pass saw and did: what the function returns.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// How many entries it read.
-    pub looked: u64,
-    /// How many executions it changed, by the status that it entered.
-    pub ended: BTreeMap<&'static str, u64>,
-    /// How many entries it filed anew.
-    pub refiled: u64,
-    /// How many changes wait, for the silence is the service's own.
-    pub held: u64,
-    /// How many of its changes were refused, for somebody was faster.
-    pub lost: u64,
-    /// How many executions cannot be read.
-    pub damaged: u64,
-    /// How many requests failed.
-    pub failed: u64,
-    /// By how many seconds the longest overdue execution was overdue.
-    pub overdue_seconds: i64,
-    /// Whether nothing is left for the next pass.
-    pub complete: bool,
-}
-
-impl From<Pass> for Report {
-    fn from(pass: Pass) -> Self {
-        let Pass { looked, ended, refiled, held, lost, damaged, failed, overdue_seconds, complete } = pass;
-        Self { looked, ended, refiled, held, lost, damaged, failed, overdue_seconds, complete }
-    }
-}
-
 /// A pass in which requests failed. What they were about is overdue still, and the next pass does it.
 #[derive(Debug)]
 pub struct Unfinished(u64);
@@ -64,7 +32,7 @@ impl From<Unfinished> for lambda_runtime::Diagnostic {
     }
 }
 
-/// Makes one pass, whatever the event says. Its metrics line goes to `metrics`.
+/// Makes one pass, whatever the event says, and returns what it saw and did. Its metrics line goes to `metrics`.
 ///
 /// # Errors
 ///
@@ -73,7 +41,7 @@ pub async fn handle(
     store: &Store,
     event: LambdaEvent<IgnoredAny>,
     metrics: impl Write + Send,
-) -> Result<Report, Unfinished> {
+) -> Result<Pass, Unfinished> {
     let report = pass(store, time_left(store.clock(), event.context.deadline)).await;
     tracing::info!(
         operation = NAME,
@@ -93,8 +61,8 @@ pub async fn handle(
 }
 
 /// Makes one pass that takes no longer than `time`.
-pub async fn pass(store: &Store, time: Duration) -> Report {
-    store.enforce_deadlines(Instant::now() + time).await.into()
+pub async fn pass(store: &Store, time: Duration) -> Pass {
+    store.enforce_deadlines(Instant::now() + time).await
 }
 
 /// How long a pass may take that Lambda ends at `deadline`, in epoch milliseconds; 0: it does not say.
@@ -105,7 +73,7 @@ fn time_left(clock: &dyn Clock, deadline: u64) -> Duration {
 }
 
 /// The metrics of a pass: those that the alarms and the dashboard of the stack read.
-fn metrics_of(report: &Report) -> Vec<(&'static str, Unit, f64)> {
+fn metrics_of(report: &Pass) -> Vec<(&'static str, Unit, f64)> {
     #[expect(clippy::cast_precision_loss, reason = "counts of one pass are far below 2^52")]
     let count = |count: u64| count as f64;
     let ended = |status: &str| count(report.ended.get(status).copied().unwrap_or_default());

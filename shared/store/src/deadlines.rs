@@ -26,6 +26,7 @@ use ratchet_model::error::Error;
 use ratchet_model::id::{ExecutionId, OrganizationId};
 use ratchet_model::status::Status;
 use ratchet_model::supervision::{CLOCK_TOLERANCE, Cause, Due, MASS_SILENCE_DELAY, is_mass_silence};
+use serde::Serialize;
 
 use crate::Store;
 use crate::attempts::failed_read;
@@ -54,8 +55,8 @@ const WRITES_AT_ONCE: usize = 64;
 /// How many requests a pass sends at once before it writes: one for each shard.
 pub const READS_AT_ONCE: usize = k::DEADLINE_SHARDS as usize;
 
-/// What a pass saw and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a pass saw and did: what the function returns, as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pass {
     /// How many entries it read.
     pub looked: u64,

@@ -32,7 +32,7 @@ use crate::dedup::{Deed, Duplicate, KEYED, WriteToken};
 use crate::expression::{Expression, number, text};
 use crate::heartbeat::Heard;
 use crate::item::{
-    self, Item, REPORT_ATTRIBUTES, STEP_SUMMARY_ATTRIBUTES, has_steps, read_status, read_step, step_values,
+    self, Item, STEP_SUMMARY_ATTRIBUTES, has_steps, read_status, read_step, report_attributes, step_values,
 };
 use crate::list::{MAX_ANSWER, escaped_len};
 use crate::schema as a;
@@ -320,7 +320,7 @@ impl Store {
         }
         let now = self.clock.now();
         let pk = k::execution_pk(&caller.organization, id);
-        let head = self.item_with(pk.clone(), a::HEAD_SK, true, Some(REPORT_ATTRIBUTES)).await?;
+        let head = self.item_with(pk.clone(), a::HEAD_SK, true, Some(&report_attributes())).await?;
         let head = head.ok_or(Error::NotFound)?;
         let told = Heard::by(&head, request.attempt)?;
         let token = WriteToken::new(request.idempotency_key.as_ref(), now)?;

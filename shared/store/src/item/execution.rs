@@ -252,26 +252,10 @@ pub const WATCH_ATTRIBUTES: &[&str] = &[
 
 /// The attributes of a head by which a report of steps is answered: what a heartbeat is answered by, and whether there are
 /// steps.
-pub const REPORT_ATTRIBUTES: &[&str] = &[
-    a::PK,
-    a::STATUS,
-    a::VERSION,
-    a::ATTEMPT,
-    a::CREATED_AT,
-    a::SCHEDULED_AT,
-    a::STARTED_AT,
-    a::TIMEOUT,
-    a::HEARTBEAT_TIMEOUT,
-    a::START_TIMEOUT,
-    a::LAST_HEARTBEAT,
-    a::CANCEL_REQUESTED_AT,
-    a::FORCE_AT,
-    a::CANCEL_REASON,
-    a::INTERRUPTIONS,
-    a::RETRY_COUNT,
-    a::MAX_RETRIES,
-    a::WITH_STEPS,
-];
+#[must_use]
+pub fn report_attributes() -> Vec<&'static str> {
+    [WATCH_ATTRIBUTES, &[a::ATTEMPT, a::RETRY_COUNT, a::MAX_RETRIES, a::WITH_STEPS]].concat()
+}
 
 /// Reads what says when an execution is overdue.
 ///

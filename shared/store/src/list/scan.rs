@@ -97,11 +97,6 @@ impl<'a> IndexQuery<'a> {
         }
     }
 
-    /// How many entries of each shard are read for the newest `wanted`.
-    fn share(&self, wanted: usize) -> usize {
-        share(wanted, self.list_shards)
-    }
-
     /// The filter expression for what the index's key does not decide.
     fn filter_expression(&self, expression: &mut Expression) -> Option<String> {
         let mut equals = |name: &str, value: &str| {
@@ -223,10 +218,10 @@ impl<'a> Scan<'a> {
         while self.complete < wanted && self.budget > 0 && self.scanned_to().is_some() {
             let limit = if self.query.is_filtered() {
                 std::mem::replace(&mut self.filtered_limit, FILTERED_LIMIT)
-                    .max(self.query.share(wanted))
+                    .max(share(wanted, self.query.list_shards))
                     .min(FILTERED_LIMIT)
             } else {
-                self.query.share(wanted - self.complete)
+                share(wanted - self.complete, self.query.list_shards)
             };
             // A shard that has been read to below the last wanted entry has nothing to add.
             let last_wanted = wanted.checked_sub(1).and_then(|last| self.orders.get(last)).cloned();
