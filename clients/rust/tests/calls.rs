@@ -256,6 +256,14 @@ async fn attempts_and_time_have_an_end() {
     assert_eq!((unavailable.last.as_str(), unavailable.in_doubt), ("no answer in time", false));
     assert!((800..2_500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     assert_eq!(server.seen().len(), 2);
+
+    // However long a single request may take.
+    let server = Server::start([Reply::Hang(Duration::from_secs(9))]);
+    let patient = RetryPolicy { request_timeout: Duration::from_secs(600), ..brief };
+    let begun = Instant::now();
+    server.client().with_retry(patient).get(id()).await.unwrap_err();
+    assert!((800..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test]
