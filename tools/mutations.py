@@ -947,6 +947,20 @@ MUTATIONS = [
         "ListShards::EIGHT.of(self.id)",
         "list_shards",
     ),
+    Mutation(
+        "a list shows no details of an error",
+        EXECUTION,
+        "    a::FINAL_OUTPUT,\n    a::ERROR_DETAILS,\n    a::METRICS,\n];",
+        "    a::FINAL_OUTPUT,\n    a::METRICS,\n];",
+        "list_executions",
+    ),
+    Mutation(
+        "a list does not know that inputs are apart",
+        EXECUTION,
+        "    a::INPUTS_APART,\n    a::FINAL_OUTPUT,",
+        "    a::FINAL_OUTPUT,",
+        "inputs",
+    ),
 ]
 
 

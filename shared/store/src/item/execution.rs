@@ -11,6 +11,7 @@ use ratchet_model::heartbeat::CancelRequested;
 use ratchet_model::id::ExecutionId;
 use ratchet_model::json::JsonText;
 use ratchet_model::limits::UNASSIGNED;
+use ratchet_model::list::View;
 use ratchet_model::new_execution::NewExecution;
 use ratchet_model::status::Status;
 use ratchet_model::supervision::{Watch, watch_interval};
@@ -301,8 +302,20 @@ pub fn read_cancel(head: &Item) -> Result<Option<CancelRequested>, Error> {
     Ok(Some(CancelRequested { requested_at, force_at, reason }))
 }
 
-/// The attributes that [`read_execution`] reads of a record whose summary alone is shown, and the order of its index entry.
-pub const SUMMARY_ATTRIBUTES: &[&str] = &[
+/// The attributes of a head that a list reads: those of which [`read_execution`] makes the record, or its summary, and the order of
+/// its index entry. Not the transition log and the tokens of past writes, which are the larger part of a head that has a history.
+pub fn listed_attributes(view: View) -> impl Iterator<Item = &'static str> {
+    let further = match view {
+        View::Full => BEYOND_SUMMARY,
+        View::Summary => &[],
+    };
+    SUMMARY_ATTRIBUTES.iter().chain(further).copied()
+}
+
+const BEYOND_SUMMARY: &[&str] =
+    &[a::TRIGGER_DATA, a::VARIABLES, a::INPUTS_APART, a::FINAL_OUTPUT, a::ERROR_DETAILS, a::METRICS];
+
+const SUMMARY_ATTRIBUTES: &[&str] = &[
     a::PK,
     a::ORDER,
     a::STATUS,

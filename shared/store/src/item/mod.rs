@@ -10,8 +10,8 @@ mod transitions;
 pub use self::api_key::{api_key_item, listed_api_key_item, read_api_key, read_api_key_origin};
 pub use self::attributes::Item;
 pub use self::execution::{
-    GLANCE_ATTRIBUTES, Glance, Inputs, NewItems, SUMMARY_ATTRIBUTES, State, WATCH_ATTRIBUTES, has_inputs_apart,
-    has_steps, inputs_of, new_execution_items, read_cancel, read_execution, read_glance, read_state, read_status,
+    GLANCE_ATTRIBUTES, Glance, Inputs, NewItems, State, WATCH_ATTRIBUTES, has_inputs_apart, has_steps, inputs_of,
+    listed_attributes, new_execution_items, read_cancel, read_execution, read_glance, read_state, read_status,
     read_version, read_watch, report_attributes, watch_interval_of,
 };
 pub use self::size::size;

@@ -27,7 +27,7 @@ use crate::Store;
 use crate::attempts::failed_read;
 use crate::batch::Read;
 use crate::expression::text;
-use crate::item::{Inputs, Item, SUMMARY_ATTRIBUTES, has_inputs_apart, read_execution, size};
+use crate::item::{Inputs, Item, has_inputs_apart, listed_attributes, read_execution, size};
 use crate::schema as a;
 use crate::table_keys as k;
 
@@ -182,7 +182,7 @@ impl Store {
         Ok(())
     }
 
-    /// Fetches the heads of index entries. That of a summary is read without what the summary leaves out.
+    /// Fetches the heads of index entries, without what the list does not show.
     async fn fetch(&self, organization: &OrganizationId, orders: &[String], view: View) -> Result<Vec<Item>, Error> {
         let mut keys = Vec::with_capacity(orders.len());
         for order in orders {
@@ -192,11 +192,8 @@ impl Store {
                 (a::SK.to_owned(), text(a::HEAD_SK)),
             ]));
         }
-        let attributes = match view {
-            View::Full => None,
-            View::Summary => Some(SUMMARY_ATTRIBUTES),
-        };
-        self.fetch_batches(&keys, attributes).await
+        let attributes: Vec<&str> = listed_attributes(view).collect();
+        self.fetch_batches(&keys, Some(&attributes)).await
     }
 
     /// The records of heads, by their order. For a summary the inputs are not read.
