@@ -1,6 +1,6 @@
 //! The DynamoDB behind the development server: embedded, or the one that the environment names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::config::{Builder, Credentials, SharedHttpClient};
 use dynoxide::Database;
@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::events::Changes;
 use crate::in_process::{InProcess, Unsigned};
+use crate::sync;
 
 /// A DynamoDB that can be called.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Embedded {
     database: Database,
     stop: tokio::sync::oneshot::Sender<()>,
     task: JoinHandle<()>,
+    /// Its file, where it has one, and what syncs it.
+    file: Option<(PathBuf, JoinHandle<()>)>,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -51,7 +54,8 @@ impl DynamoDb {
             None => Database::memory().map_err(|error| format!("the embedded DynamoDB does not start: {error}"))?,
             Some(file) => {
                 let path = file.to_str().ok_or_else(|| format!("{} is no UTF-8 path", file.display()))?;
-                Database::new(path).map_err(|error| format!("the database {path} cannot be opened: {error}"))?
+                let opened = Database::new(path).and_then(|database| sync::relax(&database).map(|()| database));
+                opened.map_err(|error| format!("the database {path} cannot be opened: {error}"))?
             }
         };
         let failed = |error: std::io::Error| format!("the embedded DynamoDB cannot listen on 127.0.0.1: {error}");
@@ -67,7 +71,8 @@ impl DynamoDb {
                 tracing::error!(error, "the embedded DynamoDB ended");
             }
         });
-        Ok(Self { endpoint, embedded: Some(Embedded { database, stop, task }) })
+        let file = file.map(|file| (file.to_owned(), tokio::spawn(sync::run(file.to_owned()))));
+        Ok(Self { endpoint, embedded: Some(Embedded { database, stop, task, file }) })
     }
 
     /// The configuration with which the store calls it. An embedded DynamoDB does not check credentials; others get
@@ -110,13 +115,17 @@ impl DynamoDb {
         Changes::of(embedded.database.clone(), table)
     }
 
-    /// Stops an embedded DynamoDB and closes its file.
+    /// Stops an embedded DynamoDB. What it has written is on the disk then.
     pub async fn stop(self) {
-        if let Some(Embedded { database, stop, task }) = self.embedded {
+        if let Some(Embedded { database, stop, task, file }) = self.embedded {
             drop(database);
             let _ = stop.send(());
             // A connection that never ends must not keep the process from ending.
             let _ = tokio::time::timeout(std::time::Duration::from_secs(2), task).await;
+            if let Some((file, syncing)) = file {
+                syncing.abort();
+                sync::now(&file);
+            }
         }
     }
 }

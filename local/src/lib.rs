@@ -11,6 +11,7 @@
 //! | `docs` | `/openapi.json` and `/docs` |
 //! | `events` | the table's stream: prints what is told of executions |
 //! | `supervision` | the schedule: looks for overdue executions each second |
+//! | `sync` | when what is written reaches the disk |
 //! | `server` | starts all of these together |
 
 pub mod console;
@@ -25,3 +26,4 @@ pub mod openapi;
 pub mod operations;
 pub mod server;
 mod supervision;
+mod sync;
