@@ -18,6 +18,7 @@ NAMES = {
     "ratchet-memory": "Ratchet, in memory",
     "hand": "by hand",
     "hand-guarded": "by hand, guarded",
+    "hand-relaxed": "by hand, relaxed",
     "prefect": "Prefect",
     "mlflow": "MLflow",
     "mlflow-jobs": "MLflow with job runners",
@@ -25,7 +26,7 @@ NAMES = {
 # Which of them each stage has.
 STAGES = {
     "race": ["ratchet", "hand", "hand-guarded", "prefect", "mlflow"],
-    "work": ["ratchet", "ratchet-memory", "hand", "prefect", "mlflow"],
+    "work": ["ratchet", "ratchet-memory", "hand", "hand-relaxed", "prefect", "mlflow"],
     "start": ["ratchet", "ratchet-memory", "hand", "prefect", "mlflow", "mlflow-jobs"],
     "kills": ["ratchet", "hand", "prefect", "mlflow"],
 }

@@ -1,6 +1,7 @@
 """What one writes by hand: FastAPI and sqlite3, a status column, read and then write. Handlers run in FastAPI's thread pool.
 
-HAND_DB names the file. With HAND_GUARDED=1 the condition stands in the UPDATE, which closes the gap between read and write.
+HAND_DB names the file. With HAND_GUARDED=1 the condition stands in the UPDATE, which closes the gap between read and write. With
+HAND_RELAXED=1 no write waits for the disk.
 """
 
 import json
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 TERMINAL = ("completed", "failed", "cancelled", "timeout")
 GUARDED = os.environ.get("HAND_GUARDED") == "1"
+RELAXED = os.environ.get("HAND_RELAXED") == "1"
 GUARD = " AND status NOT IN (" + ", ".join(f"'{status}'" for status in TERMINAL) + ")"
 
 app = FastAPI()
@@ -27,6 +29,8 @@ def database() -> sqlite3.Connection:
         local.connection = sqlite3.connect(os.environ["HAND_DB"], timeout=30, isolation_level=None)
         local.connection.row_factory = sqlite3.Row
         local.connection.execute("PRAGMA journal_mode=WAL")
+        if RELAXED:
+            local.connection.execute("PRAGMA synchronous=NORMAL")
     return local.connection
 
 

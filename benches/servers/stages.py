@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 
 import processes
-from systems import TERMINAL, Hand, HandGuarded, Mlflow, MlflowWithJobs, Prefect, Ratchet, RatchetInMemory, Server
+from systems import TERMINAL, Hand, HandGuarded, HandRelaxed, Mlflow, MlflowWithJobs, Prefect, Ratchet, RatchetInMemory, Server
 
 # Reports that arrive at once.
 WIDTH = 16
@@ -101,7 +101,7 @@ def raced(server: Server, sizes: Sizes) -> dict:
 
 def work(sizes: Sizes) -> dict:
     """Units of work, one server at a time while the others are stopped; each round in another order."""
-    servers = [server() for server in (Ratchet, RatchetInMemory, Hand, Prefect, Mlflow)]
+    servers = [server() for server in (Ratchet, RatchetInMemory, Hand, HandRelaxed, Prefect, Mlflow)]
     names = [server.name for server in servers]
     fields = ("per_second", "cpu_ms", "p50_ms", "slowest_ms", "failed", "repeats", "generator_share", "others")
     cells = [

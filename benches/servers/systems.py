@@ -318,6 +318,11 @@ class HandGuarded(Hand):
     environment = {"HAND_GUARDED": "1"}
 
 
+class HandRelaxed(Hand):
+    name = "hand-relaxed"
+    environment = {"HAND_RELAXED": "1"}
+
+
 class Prefect(Server):
     """Prefect's server on SQLite, its default. The field that is updated is a tag."""
 
