@@ -34,7 +34,7 @@ class Sizes:
     settle: float
 
 
-FULL = Sizes(race_runs=200, fill=1000, rounds=6, units={1: 30, 16: 48}, starts=3, kills=5, idle=10, settle=1)
+FULL = Sizes(race_runs=200, fill=1000, rounds=6, units={1: 90, 16: 48}, starts=3, kills=5, idle=10, settle=1)
 QUICK = Sizes(race_runs=5, fill=25, rounds=1, units={1: 3, 16: 16}, starts=1, kills=1, idle=1, settle=0.2)
 
 

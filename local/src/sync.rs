@@ -1,9 +1,9 @@
 //! When what an embedded database has written reaches the disk.
 //!
-//! Not with each write: waiting for the disk was a quarter of a request's CPU time and a third of its duration. What is written is in
+//! Not with each write: waiting for the disk was a fifth of a request's CPU time and a quarter of its duration. What is written is in
 //! the kernel's hands at once, and survives the end of this process, however it ends. The end of the machine it survives once it is
 //! synced, which happens every second: a power failure takes what the last second wrote, and nothing of what stands before
-//! it, for each part of the write-ahead log is checked for being whole.
+//! it, for each part of the write-ahead log is checked for being whole (docs/adr/0020).
 
 use std::fs::File;
 use std::io;

@@ -9,6 +9,8 @@
 #![cfg(unix)]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+#[path = "kills/power.rs"]
+mod power;
 mod service;
 #[path = "kills/supervised.rs"]
 mod supervised;
