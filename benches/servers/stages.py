@@ -174,7 +174,7 @@ def unit(server: Server, cell: dict, sizes: Sizes) -> dict:
 
 def check_list(server: Server, there_are: int) -> None:
     """A list has the newest 20 runs, the newest first: else the servers would not do the same."""
-    created = server.create()
+    created = server.create(repeats=10)
     listed = server.listed(server.ask("list")[1])
     if len(listed) != min(20, there_are + 1) or listed[0] != created:
         raise RuntimeError(f"{server.name} lists {len(listed)} runs, and {listed[:1]} before {created}")
