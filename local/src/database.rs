@@ -1,9 +1,12 @@
 //! The DynamoDB behind the development server: embedded, or the one that the environment names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{Builder, Credentials, SharedHttpClient};
 use dynoxide::Database;
+use ratchet_model::clock::SystemClock;
+use ratchet_store::Store;
 use ratchet_store::client;
 use ratchet_store::table_keys::ListShards;
 use ratchet_store::trust_roots::TrustRoots;
@@ -42,6 +45,31 @@ impl DynamoDb {
     #[must_use]
     pub const fn at(endpoint: String) -> Self {
         Self { endpoint, embedded: None }
+    }
+
+    /// Creates the file of an embedded DynamoDB with a table in it, if there is no file: whole, or not at all.
+    ///
+    /// The embedded DynamoDB creates a table in many steps. Ended between two of them it took the table for there, and had not what it
+    /// consists of: each request was answered with 503, at each start from then on. So it is created in memory, and its file gets
+    /// its name when it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be created.
+    pub async fn create_file(file: &Path, table: &str) -> Result<(), String> {
+        if file.metadata().is_ok_and(|found| found.len() > 0) {
+            return Ok(());
+        }
+        let failed = |why: String| format!("the database {} cannot be created: {why}", file.display());
+        let memory = Self::embedded(None).await?;
+        let store = Store::new(memory.config(), table.to_owned(), Arc::new(SystemClock));
+        let store = store.with_list_shards(memory.list_shards());
+        store.create_table_if_missing().await.map_err(|error| failed(error.to_string()))?;
+        if let Some(embedded) = &memory.embedded {
+            sync::write_whole(&embedded.database, file).map_err(failed)?;
+        }
+        memory.stop().await;
+        Ok(())
     }
 
     /// Starts an embedded DynamoDB on a free port of the loopback interface, in memory or in a file.

@@ -83,12 +83,15 @@ impl Server {
             )
         })?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let table = std::env::var(TABLE_VARIABLE).unwrap_or_else(|_| TABLE.to_owned());
         let database = match &options.data {
             Data::Memory => DynamoDb::embedded(None).await?,
-            Data::File(file) => DynamoDb::embedded(Some(file)).await?,
+            Data::File(file) => {
+                DynamoDb::create_file(file, &table).await?;
+                DynamoDb::embedded(Some(file)).await?
+            }
             Data::At(endpoint) => DynamoDb::at(endpoint.clone()),
         };
-        let table = std::env::var(TABLE_VARIABLE).unwrap_or_else(|_| TABLE.to_owned());
         let store =
             Store::new(database.config(), table, Arc::new(SystemClock)).with_list_shards(database.list_shards());
         let created = store.create_table_if_missing().await;

@@ -26,6 +26,47 @@ pub fn relax(database: &Database) -> dynoxide::Result<()> {
     database.disable_bulk_loading()
 }
 
+/// Writes a copy of a database into a file that there is not, or that is empty: whole and on the disk, or not at all.
+///
+/// # Errors
+///
+/// Why it cannot be written.
+pub fn write_whole(database: &Database, file: &Path) -> Result<(), String> {
+    let new = beside(file, "-new");
+    let written = new.to_str().ok_or_else(|| format!("{} is no UTF-8 path", new.display()))?;
+    remove(&new).map_err(|error| error.to_string())?;
+    database.vacuum_into(written).map_err(|error| error.to_string())?;
+    name(&new, file).map_err(|error| error.to_string())
+}
+
+/// Gives a file that is whole its name.
+fn name(new: &Path, file: &Path) -> io::Result<()> {
+    File::open(new)?.sync_all()?;
+    // What an earlier database of this name has left behind would be taken for this one's.
+    remove(&beside(file, "-wal"))?;
+    remove(&beside(file, "-shm"))?;
+    std::fs::rename(new, file)?;
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A file beside another, whose name goes on like this.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
 /// Syncs the write-ahead log of a database, for ever.
 pub async fn run(database: PathBuf) {
     let mut log = Log::of(&database);
@@ -60,9 +101,7 @@ struct Log {
 
 impl Log {
     fn of(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
-        Self { path: path.into(), synced: None }
+        Self { path: beside(database, "-wal"), synced: None }
     }
 
     /// Syncs it, if it was written since. Whether it was.
