@@ -61,6 +61,9 @@ impl DynamoDb {
             return Ok(());
         }
         let failed = |why: String| format!("the database {} cannot be created: {why}", file.display());
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            return Err(failed(format!("there is no folder {}", folder.display())));
+        }
         let memory = Self::embedded(None).await?;
         let store = Store::new(memory.config(), table.to_owned(), Arc::new(SystemClock));
         let store = store.with_list_shards(memory.list_shards());

@@ -196,7 +196,9 @@ fn the_cause_of_a_failed_start_is_printed() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     assert!(complaint(&["--port", &port], &[]).contains(&format!("error: port {port} cannot be used")));
-    assert!(complaint(&["--db", "/nowhere/at/all.db", "--port", "0"], &[]).contains("cannot be opened"));
+    let nowhere = complaint(&["--db", "/nowhere/at/all.db", "--port", "0"], &[]);
+    assert!(nowhere.contains("/nowhere/at/all.db cannot be created: there is no folder /nowhere/at"), "{nowhere}");
+    assert!(complaint(&["--db", "/", "--port", "0"], &[]).contains("cannot be opened"));
     assert!(complaint(&["--api-key", "k"], &[]).contains("expected KEY=ORG"));
     let origin = complaint(&["--cors-origin", "http://localhost:5173/app"], &[]);
     assert!(origin.contains("browsers send this origin as http://localhost:5173: write it like that"), "{origin}");
