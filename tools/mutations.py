@@ -950,15 +950,15 @@ MUTATIONS = [
     Mutation(
         "a list shows no details of an error",
         EXECUTION,
-        "    a::FINAL_OUTPUT,\n    a::ERROR_DETAILS,\n    a::METRICS,\n];",
-        "    a::FINAL_OUTPUT,\n    a::METRICS,\n];",
+        "a::FINAL_OUTPUT, a::ERROR_DETAILS, a::METRICS]",
+        "a::FINAL_OUTPUT, a::METRICS]",
         "list_executions",
     ),
     Mutation(
         "a list does not know that inputs are apart",
         EXECUTION,
-        "    a::INPUTS_APART,\n    a::FINAL_OUTPUT,",
-        "    a::FINAL_OUTPUT,",
+        "a::INPUTS_APART, a::FINAL_OUTPUT,",
+        "a::FINAL_OUTPUT,",
         "inputs",
     ),
 ]
