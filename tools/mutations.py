@@ -1025,8 +1025,12 @@ NEAR = ["--package", "tests", *SHARED, "--package", "keys", "--package", "ratche
 ALL = ["--package", "tests", *SHARED, "--package", "local", "--package", "keys", "--package", "ratchet-cli"]
 
 
-def applies(mutation: Mutation, tree: Path) -> bool:
-    return (tree / mutation.file).read_text().count(mutation.old) == 1
+def all_apply(mutations: list[Mutation], folder: Path) -> bool:
+    """Whether each mutation finds its text once, whichever are tried: a sample would tell of it some runs later. Names the others."""
+    gone = [number for number, it in enumerate(mutations, 1) if (folder / it.file).read_text().count(it.old) != 1]
+    for number in gone:
+        print(f"!! {number:2} {mutations[number - 1].what}: no longer applies")
+    return not gone
 
 
 def try_one(mutation: Mutation) -> tuple[str, str]:
@@ -1083,11 +1087,7 @@ def main() -> int:
     numbers = selected(MUTATIONS, __doc__)
     if not numbers:
         return 0
-    # Of all of them, whichever are tried: it costs nothing, and a sample would tell of it some runs later.
-    gone = [number for number, mutation in enumerate(MUTATIONS, 1) if not applies(mutation, ROOT)]
-    for number in gone:
-        print(f"!! {number:2} {MUTATIONS[number - 1].what}: no longer applies")
-    if gone:
+    if not all_apply(MUTATIONS, ROOT):
         return 1
     copy_tree()
     copy_dependencies()

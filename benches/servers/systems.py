@@ -138,14 +138,14 @@ class Server:
     def create(self, repeats: int = 0) -> str:
         """Creates a run. Returns its id. A server that has no time is asked again, as the load generator does."""
         before = next(line for line in self.plan() if line.startswith("id\t")).split("\t")[1]
-        for repeat in range(repeats + 1):
+        while True:
             try:
                 return self.ask("create")[0].split(before, 1)[1].split('"', 1)[0]
             except ValueError:
-                if repeat == repeats:
+                if repeats == 0:
                     raise
-                time.sleep(0.2)
-        raise AssertionError("not reached")
+            repeats -= 1
+            time.sleep(0.2)
 
     def read(self, run: str) -> Run | None:
         code, answer = self.call("GET", self.path(run))

@@ -16,7 +16,7 @@ mod service;
 mod supervised;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,6 +36,13 @@ const WORKERS: usize = 4;
 fn free_port() -> u16 {
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (20_000..30_000).find(free).expect("a free port")
+}
+
+/// A folder of this test's own.
+fn new_folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("ratchet-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    folder
 }
 
 /// The service on a file.
@@ -63,6 +70,12 @@ struct Client {
 }
 
 impl Client {
+    /// One whose outcomes count for `met`. A connection that ended with the service is not used for another request.
+    fn new(url: &str, met: &Arc<Met>) -> Self {
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
+        Self { http, url: url.to_owned(), met: Arc::clone(met) }
+    }
+
     /// Sends a request until it is answered. A refusal ends the test: each request is allowed when it is sent.
     async fn until_answered(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let (status, answer) = self.answer(method.clone(), path, body).await;
@@ -181,16 +194,13 @@ async fn a_killed_service_loses_nothing_and_does_nothing_twice() {
     let kills = setting("RATCHET_KILLS").unwrap_or(100);
     let seed = setting("RATCHET_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     println!("RATCHET_SEED={seed} RATCHET_KILLS={kills}");
-    let folder = std::env::temp_dir().join(format!("ratchet-{}", uuid::Uuid::new_v4()));
-    std::fs::create_dir(&folder).unwrap();
+    let folder = new_folder();
     let file = folder.join("executions.db");
 
     let port = free_port();
     let mut service = start(port, &file);
     let met = Arc::new(Met::default());
-    // A connection that ended with the service is not used for another request.
-    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
-    let client = Client { http, url: service.url.clone(), met: Arc::clone(&met) };
+    let client = Client::new(&service.url, &met);
     let over = Arc::new(AtomicBool::new(false));
     let mut workers = JoinSet::new();
     for worker in 0..WORKERS {

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::service::{Dice, setting};
-use crate::{Client, Met, start};
+use crate::{Client, new_folder, start};
 
 /// How many executions there are, one after the other, each with so many writes.
 const EXECUTIONS: usize = 6;
@@ -23,8 +23,7 @@ fn log_of(database: &Path) -> PathBuf {
 }
 
 fn client(url: &str) -> Client {
-    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
-    Client { http, url: url.to_owned(), met: Arc::new(Met::default()) }
+    Client::new(url, &Arc::default())
 }
 
 async fn work(client: &Client) {
@@ -84,8 +83,7 @@ async fn read_left(client: &Client) -> usize {
 /// A file is there once all of it is: a server that is ended at its first start leaves none that is good for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_is_cut_off_leaves_no_half_a_table() {
-    let folder = std::env::temp_dir().join(format!("ratchet-{}", uuid::Uuid::new_v4()));
-    std::fs::create_dir(&folder).unwrap();
+    let folder = new_folder();
     let size = |file: &Path| file.metadata().map_or(0, |found| found.len());
     for written in (0..25).map(|step| step * 4096) {
         let file = folder.join(format!("{written}.db"));
@@ -109,8 +107,7 @@ async fn a_power_failure_takes_the_last_writes_and_nothing_that_stands_before_th
     let cuts = setting("RATCHET_CUTS").unwrap_or(24);
     let seed = setting("RATCHET_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     println!("RATCHET_SEED={seed} RATCHET_CUTS={cuts}");
-    let folder = std::env::temp_dir().join(format!("ratchet-{}", uuid::Uuid::new_v4()));
-    std::fs::create_dir(&folder).unwrap();
+    let folder = new_folder();
     let file = folder.join("executions.db");
     let mut service = start(0, &file);
     work(&client(&service.url)).await;
